@@ -1,0 +1,1 @@
+"""One TOML per CLI, and the code that reads them."""

@@ -1,0 +1,1 @@
+"""Terminals behind one contract."""

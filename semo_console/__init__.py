@@ -1,0 +1,1 @@
+"""What an operator uses: the `semo` command and the console."""

@@ -1,0 +1,1 @@
+"""Supabase for one machine: PostgreSQL, REST, tokens and Realtime on loopback."""
