@@ -565,7 +565,10 @@ begin
         select c.* from public.agent_commands c left join public.leases l using (host_id)
         where (semo.can_operate(c.office_id) or c.host_id = semo.current_host())
           and (c.status = 'pending' and c.start_by < clock_timestamp()
-               or c.status = 'processing' and coalesce(l.expires_at, '-infinity') < clock_timestamp())
+               or c.status = 'processing' and coalesce(l.expires_at, '-infinity') < clock_timestamp()
+               -- A new process of the same host gives back what the old one had only claimed; nobody else may judge that.
+               or c.status = 'processing' and c.stage = 'claimed' and c.claimed_by <> l.instance_id
+                  and c.host_id = semo.current_host())
         order by c.sequence
         for update of c skip locked
     loop
