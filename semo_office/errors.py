@@ -41,7 +41,7 @@ SENTENCES: dict[ErrorCode, str] = {
     ErrorCode.DRAFT_PRESENT: "Somebody is typing in that terminal; nothing was sent into their text.",
     ErrorCode.TIMEOUT: "It did not happen in time.",
     ErrorCode.CANCELLED: "It was cancelled.",
-    ErrorCode.INDETERMINATE: "The host was lost while typing; whether it arrived is unknown, and it is not typed again.",
+    ErrorCode.INDETERMINATE: "The host was lost while typing; it may have arrived, and is not typed again.",
     ErrorCode.HOST_OFFLINE: "No host is there to do it. Start one with `semo up`.",
     ErrorCode.BREAKER_OPEN: "Starting sessions is paused after repeated failures.",
     ErrorCode.POOL_EXHAUSTED: "All sessions are in use.",
