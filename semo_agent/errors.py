@@ -1,13 +1,13 @@
 """Errors of the agent.
 
-    AgentError
-    ├── ConfigurationError     the agent can't run as it is configured
-    ├── ProfileError           a profile can't be read
-    └── TerminalError          the terminal did not do it
-        ├── TabNotFound        the tab is gone
-        ├── LaunchFailed       the program can't be started
-        ├── TerminalTimeout    no answer within the deadline
-        └── TerminalDied       holder, tmux server or iTerm2 is gone
+AgentError
+├── ConfigurationError     the agent can't run as it is configured
+├── ProfileError           a profile can't be read
+└── TerminalError          the terminal did not do it
+    ├── TabNotFound        the tab is gone
+    ├── LaunchFailed       the program can't be started
+    ├── TerminalTimeout    no answer within the deadline
+    └── TerminalDied       holder, tmux server or iTerm2 is gone
 """
 
 
