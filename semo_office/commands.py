@@ -210,7 +210,10 @@ class CommandRepository:
     # Agents
 
     async def renew_leases(self, instance: UUID, *, take: bool = False, ttl_ms: int = LEASE_MS) -> Lease:
-        """Say that this agent process acts for its host. `take`: supersede the one before. Raises CommandError(SUPERSEDED)."""
+        """Say that this agent process acts for its host. `take`: supersede the one before.
+
+        Raises CommandError(SUPERSEDED).
+        """
         row = await self._link.rpc(
             "renew_leases", {"p_instance": str(instance), "p_take": take, "p_ttl_ms": ttl_ms}, retry=True
         )
@@ -297,7 +300,8 @@ class CommandRepository:
     ) -> Completion:
         """The one result, successful when there is no `error`.
 
-        Returns `repeated` when it was there already, `late` when it was kept as `late_result`. Raises CommandError(CONFLICT) for a foreign token, which changes nothing.
+        Returns `repeated` when it was there already, `late` when it was kept as `late_result`.
+        Raises CommandError(CONFLICT) for a foreign token, which changes nothing.
         """
         answer = await self._link.rpc(
             "complete_command",

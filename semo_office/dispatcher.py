@@ -68,7 +68,10 @@ class CommandDispatcher:
         timeout: float | None = DONT_WAIT,
         command_id: UUID | None = None,
     ) -> Outcome:
-        """Type text, answer a question, send raw bytes; finished when it is typed. Raises CommandError(INVALID_PAYLOAD)."""
+        """Type text, answer a question or send raw bytes; finished when it is typed.
+
+        Raises CommandError(INVALID_PAYLOAD).
+        """
         payload = request.model_copy(update={"text": _text_of(request)})
         return await self._dispatch(payload, session_id, timeout, command_id)
 

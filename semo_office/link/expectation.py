@@ -36,7 +36,7 @@ class Expectation:
         self._hints.remove(self)
 
     async def next(self, timeout: float) -> bool:
-        """Wait for a hint, a gap in the hints, or `timeout` s; whether it was one of the first two. Raises LinkError."""
+        """Wait for a hint, a gap in the hints, or `timeout` s; False: it was the last. Raises LinkError."""
         woken = await self._timing.rings(self._bell, timeout)
         self._bell.clear()
         if self._hints.stopped:

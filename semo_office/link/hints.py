@@ -130,7 +130,7 @@ class OfficeHints:
                 expires_at = await self._check(opened.socket, expires_at)
 
     async def _check(self, socket: HintSocket, expires_at: datetime) -> datetime:
-        """The watchdog's round: the socket still delivers, the token still lasts. When it expires now. Raises LinkError."""
+        """See that the socket still delivers and the token lasts; when that expires. Raises LinkError."""
         if fault := socket.fault():
             raise LinkError(f"The office's Realtime is dead: {fault}.")
         if expires_at - self._timing.now() > RENEW_BEFORE:

@@ -126,8 +126,9 @@ class Requests:
 
         async def call(client: AsyncClient) -> JsonValue:
             answer = await client.rpc(name, args).execute()
-            data: JsonValue = answer.data
-            return data
+            # Declared as a list by the library; it is whatever JSON the function returned.
+            data: Any = answer.data
+            return data  # type: ignore[no-any-return]
 
         return await self._persist(call, deadline, ATTEMPTS_MAX if retry else 1)
 
@@ -141,7 +142,7 @@ class Requests:
         limit: int | None = None,
         deadline: float = DEADLINE_S,
     ) -> list[Row]:
-        """Rows in ascending `order`, at most `limit`. More than 1000 come in pages by offset: order by what does not change."""
+        """Rows in ascending `order`, at most `limit`; in pages of 1000, by offset: order by what does not change."""
         filters, rows = tuple(filters), list[Row]()
         while True:
             size = PAGE_ROWS if limit is None else min(PAGE_ROWS, limit - len(rows))

@@ -56,7 +56,7 @@ class SeenVersions:
 
 @dataclass(frozen=True)
 class Demand:
-    """Keys of rows to read now; `scanned_to`: the newest change of a whole scan, None when there was no scan or no row."""
+    """Keys of rows to read now; `scanned_to`: the newest change that a whole scan saw, None: no row at all."""
 
     keys: tuple[str, ...]
     scanned: bool
