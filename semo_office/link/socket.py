@@ -168,7 +168,7 @@ class RealtimeSocket:
             async with asyncio.timeout(CLOSE_S):
                 await self._realtime.close()
         except (OSError, TimeoutError, WebSocketException):
-            # The peer does not answer the closing handshake: end it from here. The second close ends the library's tasks.
+            # The peer does not answer the closing handshake: end it here. The second close ends the library's tasks.
             if connection is not None:
                 connection.transport.abort()
             await self._realtime.close()
