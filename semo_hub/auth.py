@@ -26,7 +26,7 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class Caller:
-    """Whom the database sees: a role, the claims of the token, and when that ends (unix time, None: never)."""
+    """Whom the database sees: a role, the claims of the token, when that ends (unix time, None: never)."""
 
     role: str
     claims: Mapping[str, Any]
@@ -53,7 +53,9 @@ class Keys:
             keys = cls(secrets.token_hex(32), _new_key("sb_publishable_"), _new_key("sb_secret_"))
             write_json(path, vars(keys))
             return keys
-        if set(content) != set(cls.__dataclass_fields__) or not all(isinstance(v, str) and v for v in content.values()):
+        if set(content) != set(cls.__dataclass_fields__) or not all(
+            isinstance(v, str) and v for v in content.values()
+        ):
             raise BrokenFile(f"{path} does not hold the three keys of a hub: {remedy}.")
         return cls(**content)
 
@@ -117,7 +119,12 @@ class Authority:
                 self._keys.jwt_secret,
                 algorithms=[_ALGORITHM],
                 # Times are compared with our own clock, in verify() and below.
-                options={"require": ["exp", "role"], "verify_aud": False, "verify_exp": False, "verify_iat": False},
+                options={
+                    "require": ["exp", "role"],
+                    "verify_aud": False,
+                    "verify_exp": False,
+                    "verify_iat": False,
+                },
             )
             expires_at = float(claims["exp"])
         except (jwt.InvalidTokenError, TypeError, ValueError) as err:

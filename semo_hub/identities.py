@@ -1,10 +1,10 @@
 """The three users of one machine: the operator, the office server and the agent's host."""
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -18,6 +18,8 @@ from semo_hub.shutdown import Shutdown
 NAMES = ("operator", "server", "host")
 TOKEN_TTL = 7 * 86400.0  # s
 RENEW_EVERY = 12 * 3600.0  # s
+
+_LOOK_EVERY = 60.0  # s
 
 log = structlog.get_logger("semo_hub.identities")
 
@@ -34,7 +36,9 @@ class Identities:
 
         Raises BrokenFile when the file holds something else; it is never overwritten.
         """
-        remedy = "restore it, or remove it to begin with new users (they have no rights in offices made before)"
+        remedy = (
+            "restore it, or remove it to begin with new users (they have no rights in offices made before)"
+        )
         content = read_json(path, remedy=remedy)
         if content is None:
             content = {name: str(uuid.uuid4()) for name in NAMES}
@@ -44,7 +48,10 @@ class Identities:
         return cls(content)
 
     async def register(self, conninfo: str) -> None:
-        """Make sure that the database knows these users; `conninfo` is the superuser's. Raises PostgresError."""
+        """Make sure that the database knows these users; `conninfo` is the superuser's.
+
+        Raises PostgresError.
+        """
         rows = [(user_id, f"{name}@semo.local") for name, user_id in self.user_ids.items()]
         try:
             async with await psycopg.AsyncConnection.connect(conninfo) as connection:
@@ -54,8 +61,8 @@ class Identities:
                     [[email for _, email in rows], [user_id for user_id, _ in rows]],
                 )
                 await connection.cursor().executemany(
-                    "insert into auth.users (id, aud, role, email) values (%s, 'authenticated', 'authenticated', %s)"
-                    " on conflict (id) do nothing",
+                    "insert into auth.users (id, aud, role, email)"
+                    " values (%s, 'authenticated', 'authenticated', %s) on conflict (id) do nothing",
                     rows,
                 )
         except psycopg.Error as err:
@@ -83,7 +90,7 @@ class Credentials:
         self._now = now
 
     def check(self) -> None:
-        """Raise BrokenFile when a credentials file is not JSON: something else owns it, or a disk is failing."""
+        """Raise BrokenFile when a credentials file is not JSON: a disk may be failing."""
         for name in NAMES:
             read_json(self._folder / f"{name}.json", remedy="remove it, the hub writes a new one")
 
@@ -98,19 +105,19 @@ class Credentials:
                     "publishable_key": self._publishable_key,
                     "user_id": user_id,
                     "access_token": self._authority.mint(sub=user_id, ttl=TOKEN_TTL),
-                    "expires_at": _iso(self._now() + TOKEN_TTL),
+                    "expires_at": int(self._now() + TOKEN_TTL),
                 },
             )
 
     async def keep_fresh(self, shutdown: Shutdown) -> None:
         """Write them again long before the tokens expire, until `shutdown`."""
-        while not await shutdown.within(RENEW_EVERY):
-            self.write()
-            log.info("renewed the credentials of this machine")
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat()
+        written = self._now()
+        # By the wall clock, looked at often: a timer of hours would not count the time a laptop sleeps.
+        while not await shutdown.within(_LOOK_EVERY):
+            if self._now() - written >= RENEW_EVERY:
+                await asyncio.to_thread(self.write)
+                written = self._now()
+                log.info("renewed the credentials of this machine")
 
 
 def _is_uuid(text: object) -> bool:

@@ -41,7 +41,7 @@ class Migration:
 
 
 def find_sql_folder() -> Path:
-    """`semo_hub/sql` of an installed wheel, else `sql` of a checkout. Raises MigrationError when neither exists."""
+    """`semo_hub/sql` of a wheel, else `sql` of a checkout. Raises MigrationError when neither exists."""
     package = Path(__file__).resolve().parent
     for folder in (package / "sql", package.parent / "sql"):
         if folder.is_dir():
@@ -67,12 +67,18 @@ async def migrate(conninfo: str, folder: Path) -> list[str]:
     migrations = read_migrations(folder)
     try:
         async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as connection:
-            return [migration.name for migration in migrations if await _apply_once(connection, migration, migrations)]
+            return [
+                migration.name
+                for migration in migrations
+                if await _apply_once(connection, migration, migrations)
+            ]
     except psycopg.OperationalError as err:
         raise MigrationError(f"the database cannot be reached or is busy: {err}") from err
 
 
-async def _apply_once(connection: psycopg.AsyncConnection, migration: Migration, every: list[Migration]) -> bool:
+async def _apply_once(
+    connection: psycopg.AsyncConnection, migration: Migration, every: list[Migration]
+) -> bool:
     async with connection.transaction():
         # A lock of the transaction, not of the session: it also holds behind a pooler in transaction mode.
         await connection.execute(
@@ -96,7 +102,7 @@ async def _read_record(connection: psycopg.AsyncConnection) -> dict[str, str]:
     if (await cursor.fetchone()) != (True,):
         await connection.execute(_CREATE_RECORD)
     cursor = await connection.execute("select name, sha256 from public.semo_migrations")
-    return {name: sha256 for name, sha256 in await cursor.fetchall()}
+    return dict(await cursor.fetchall())
 
 
 def _refuse_changed(migrations: list[Migration], recorded: dict[str, str]) -> None:
@@ -114,5 +120,6 @@ async def _run(connection: psycopg.AsyncConnection, migration: Migration) -> Non
     except psycopg.Error as err:
         raise MigrationError(f"{migration.name} cannot be applied and was rolled back: {err}") from err
     await connection.execute(
-        "insert into public.semo_migrations (name, sha256) values (%s, %s)", [migration.name, migration.sha256]
+        "insert into public.semo_migrations (name, sha256) values (%s, %s)",
+        [migration.name, migration.sha256],
     )

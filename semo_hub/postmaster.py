@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -55,7 +54,9 @@ class Postmaster:
                 if not self._is_ours(pid):
                     return
                 self._sleep(_PAUSE)
-        raise PostgresError(f"the PostgreSQL of an earlier hub (process {pid}) does not stop: stop it and start again.")
+        raise PostgresError(
+            f"the PostgreSQL of an earlier hub (process {pid}) does not stop: stop it and start again."
+        )
 
     def _disown(self, path: Path) -> None:
         """PostgreSQL would believe a stranger who was given the same pid since then.
@@ -71,13 +72,17 @@ class Postmaster:
 
     def _is_ours(self, pid: int) -> bool:
         """Whether `pid` is a living postmaster on our data."""
-        if sys.platform.startswith("linux"):
+        if Path("/proc/self/cwd").exists():
             try:
                 return Path(f"/proc/{pid}/cwd").resolve(strict=True) == self._data.resolve()
             except OSError:
                 return False
         listing = subprocess.run(
-            ["/bin/ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, timeout=5, check=False
+            ["/bin/ps", "-o", "command=", "-p", str(pid)],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
         )
         return "postgres" in listing.stdout and str(self._data) in listing.stdout
 

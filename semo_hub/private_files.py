@@ -24,7 +24,7 @@ def make_private_folder(folder: Path) -> Path:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Replace `path` by `content`, mode 0600; a reader sees the old file or the new one, never half of one."""
+    """Replace `path` by `content`, mode 0600; a reader sees the old file or the new one, never a part."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

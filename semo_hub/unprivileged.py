@@ -2,8 +2,8 @@
 
 python -m semo_hub.unprivileged [--parent PID] [--as-nobody] [--check] -- PROGRAM ARGUMENT...
 
-As root the program gets a user namespace in which root is called 1000: it is content, and every file stays owned by
-the real user. With `--as-nobody` it becomes the user nobody instead. Anyone else is left alone.
+As root the program gets a user namespace in which root is called 1000: it is content, and every file stays
+owned by the real user. With `--as-nobody` it becomes the user nobody instead. Anyone else is left alone.
 Only the standard library is used, so that it also runs as a plain file with `python -I -S`.
 """
 
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     # After the identity has changed, because a change of credentials clears it; before exec, which keeps it.
     _die_with(options.parent)
     try:
-        os.execv(options.program[0], options.program)
+        os.execv(options.program[0], options.program)  # noqa: S606 (argv only, named by the hub)
     except OSError as err:
         sys.stderr.write(f"cannot execute {options.program[0]}: {err.strerror}\n")
         return CANNOT_EXECUTE
@@ -79,7 +79,7 @@ def _become_nobody() -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Ask the kernel for SIGINT, PostgreSQL's fast shutdown, when the parent is gone; only Linux can do that."""
+    """Ask the kernel for SIGINT, PostgreSQL's fast shutdown, when the parent is gone; Linux only."""
     if not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
