@@ -11,8 +11,8 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def clean(text: str) -> str:
     """The text as a program will get it.
 
-    CR LF and lone CR become LF; every C0 control but tab and LF, DEL, and every C1 control is removed; LF at the end
-    is removed. Nothing else changes: no Unicode normalisation.
+    CR LF and lone CR become LF; every C0 control but tab and LF, DEL, and every C1 control is removed; LF at
+    the end is removed. Nothing else changes: no Unicode normalisation.
     """
     return _CONTROL.sub("", _LINE_END.sub("\n", text)).rstrip("\n")
 

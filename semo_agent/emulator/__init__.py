@@ -99,6 +99,15 @@ class Emulator:
         self.number += 1
         return self._finish(fed)
 
+    @property
+    def bracketed_paste(self) -> bool:
+        return self._native.mode(2004)
+
+    @property
+    def application_cursor(self) -> bool:
+        """DECCKM: arrows are sent as SS3 instead of CSI."""
+        return self._native.mode(1)
+
     def position(self) -> Position:
         """Where the next character goes. Past the last column when the row is full."""
         column, row = self._native.cursor()
@@ -112,14 +121,14 @@ class Emulator:
         return Screen(
             epoch=self.epoch,
             base=self.number,
-            rows=tuple(_line(self.epoch, self.number + at, *content) for at, content in enumerate(rows)),
+            rows=tuple(line_from(self.epoch, self.number + at, *content) for at, content in enumerate(rows)),
             cursor_row=row,
             cursor_col=column,
             cursor_visible=self._native.mode(25),
             alternate=self._native.alternate(),
             title=self._native.title(),
-            bracketed_paste=self._native.mode(2004),
-            application_cursor=self._native.mode(1),
+            bracketed_paste=self.bracketed_paste,
+            application_cursor=self.application_cursor,
             size=self.size,
         )
 
@@ -191,7 +200,7 @@ class Emulator:
         history = self._native.history()
         if history > self._drained:
             for content in self._native.rows("history", self._drained, history - self._drained):
-                fed.lines.append(_line(self.epoch, self.number, *content))
+                fed.lines.append(line_from(self.epoch, self.number, *content))
                 self.number += 1
         self._drained = history
         if history and (self._native.ground() or history > _MOST_DRAINED):
@@ -242,7 +251,8 @@ def plain(styled: str) -> str:
     return _SGR.sub("", styled) if "\x1b" in styled else styled
 
 
-def _line(epoch: int, number: int, styled: str, wrapped: bool) -> Line:
+def line_from(epoch: int, number: int, styled: str, wrapped: bool) -> Line:
+    """A row of output from its text with SGR."""
     text = plain(styled)
     # Blanks at the end of a row that goes on are part of its text; elsewhere they are padding.
     return Line(epoch, number, text if wrapped else text.rstrip(" "), styled, wrapped)

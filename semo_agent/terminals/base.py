@@ -87,6 +87,14 @@ class Screen:
     size: Size
 
 
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """Text between two positions; `left_out`: rows before it that were dropped, too old or too many."""
+
+    text: str
+    left_out: int = 0
+
+
 class Key(StrEnum):
     """Keys that are encoded by the terminal's mode."""
 
@@ -182,6 +190,15 @@ class Terminal(ABC):
     @abstractmethod
     async def lines(self, tab_id: str, first: int, last: int, *, epoch: int | None = None) -> Sequence[Line]:
         """Committed lines `first` to `last` (exclusive) of an epoch (default: the current), if still kept."""
+
+    @abstractmethod
+    async def text_between(
+        self, tab_id: str, start: Position, end: Position, *, max_bytes: int = 200_000
+    ) -> Excerpt:
+        """Plain output from `start` to `end`, its last `max_bytes`; without the line end at its very end.
+
+        Rows that were wrapped are joined. Where the cursor went back above `start`, the screen from its top.
+        """
 
     @abstractmethod
     async def resize(self, tab_id: str, size: Size) -> None:
