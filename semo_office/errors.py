@@ -6,7 +6,9 @@ OfficeError
 │   ├── LinkTimeout         no answer within the deadline
 │   └── NotAuthenticated    the token is missing, wrong or expired
 ├── RequestRejected         the office refused a request for a reason outside the set below
+├── CommandNotFound         there is no command with this id that the caller may see
 └── CommandError            refused or failed for one of `ErrorCode`
+    └── WaitEnded           the caller stopped waiting; the command goes on
 """
 
 from enum import StrEnum
@@ -76,7 +78,15 @@ class NotAuthenticated(LinkError):
 
 
 class RequestRejected(OfficeError):
-    """The office refused a request: a programming or version mistake."""
+    """The office refused a request: a programming or version mistake. `code` is the service's own."""
+
+    def __init__(self, sentence: str, code: str | None = None) -> None:
+        self.code = code
+        super().__init__(sentence)
+
+
+class CommandNotFound(OfficeError):
+    """There is no command with this id that the caller may see."""
 
 
 class CommandError(OfficeError):
@@ -85,3 +95,10 @@ class CommandError(OfficeError):
     def __init__(self, code: ErrorCode, sentence: str | None = None) -> None:
         self.code = code
         super().__init__(sentence or SENTENCES[code])
+
+
+class WaitEnded(CommandError):
+    """The caller stopped waiting. Nothing changed in the office: the command goes on."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(ErrorCode.TIMEOUT, sentence)

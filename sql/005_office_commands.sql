@@ -411,6 +411,18 @@ begin
     return v_command;
 end $$;
 
+-- Everything a waiting caller needs, as of one moment and in one request. SECURITY INVOKER: row-level security decides.
+create function public.command_outcome(p_command_id uuid) returns jsonb
+language sql stable set search_path = '' as $$
+    select jsonb_build_object(
+        'command', to_jsonb(c),
+        'result', (select to_jsonb(r) from public.agent_command_results r where r.command_id = c.id),
+        'events', (select coalesce(jsonb_agg(to_jsonb(e) order by e.id), '[]') from public.agent_command_events e
+                   where e.command_id = c.id),
+        'session', (select to_jsonb(s) from public.agent_sessions s where s.session_id = c.session_id))
+    from public.agent_commands c where c.id = p_command_id
+$$;
+
 -- Agents ------------------------------------------------------------------------------------------
 
 -- p_take: a new process that holds the host's file lock takes over, and the older one is superseded for good.
@@ -647,14 +659,14 @@ grant execute on function semo.can_read(uuid), semo.can_operate(uuid), semo.can_
     semo.serves(uuid), semo.can_see_host(uuid), semo.topic_office(text) to authenticated, service_role;
 
 revoke all on function
-    public.create_command(uuid, uuid, text, jsonb, uuid, bigint), public.cancel_command(uuid),
+    public.create_command(uuid, uuid, text, jsonb, uuid, bigint), public.cancel_command(uuid), public.command_outcome(uuid),
     public.renew_leases(uuid, boolean, integer), public.claim_commands(uuid, integer),
     public.report_stage(uuid, uuid, text, jsonb, jsonb),
     public.complete_command(uuid, uuid, boolean, jsonb, text, text, jsonb, jsonb),
     public.report_session(uuid, uuid, jsonb), public.expire_commands()
     from public, anon, authenticated, service_role;
 grant execute on function
-    public.create_command(uuid, uuid, text, jsonb, uuid, bigint), public.cancel_command(uuid),
+    public.create_command(uuid, uuid, text, jsonb, uuid, bigint), public.cancel_command(uuid), public.command_outcome(uuid),
     public.renew_leases(uuid, boolean, integer), public.claim_commands(uuid, integer),
     public.report_stage(uuid, uuid, text, jsonb, jsonb),
     public.complete_command(uuid, uuid, boolean, jsonb, text, text, jsonb, jsonb),
