@@ -10,9 +10,9 @@ from psycopg import Connection, sql
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
+from tests.integration.rights.expected import IDENTITIES, Matrix
 from tests.integration.rights.office_rows import OfficeRows
 
-IDENTITIES = ("anon", "viewer", "operator", "admin", "agent", "other_agent")
 VERBS = ("select", "insert", "update", "delete")
 
 # What makes a copy of a seeded row another row.
@@ -20,8 +20,6 @@ FRESH_VALUES: dict[str, dict[str, object]] = {
     "office_members": {"role": "viewer"},
     "agent_personas": {"is_default": False},
 }
-
-Matrix = dict[str, dict[str, str]]
 
 
 class RightsProbe:
