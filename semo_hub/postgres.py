@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import pwd
 import shutil
 import signal
 import stat
@@ -333,11 +334,18 @@ def _socket_folder(folder: Path) -> Path:
 
 
 def _make_socket_folder(folder: Path) -> None:
+    """Every role may connect without a password, so only the owner may get as far as the socket."""
     make_private_folder(folder)
     found = folder.lstat()
     # In a shared folder somebody else may have made it first, to listen in.
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-        raise StateFolderError(f"{folder} is not a private folder of this user: remove it and start again.")
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), _nobody()):
+        raise StateFolderError(f"{folder} does not belong to this user: remove it and start again.")
+    folder.chmod(0o700)
+
+
+def _nobody() -> int:
+    """The user that owns the data where root can run PostgreSQL in no other way; for others it is nobody."""
+    return pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else os.geteuid()
 
 
 def _give_to_nobody(*folders: Path) -> None:
