@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from semo_office.errors import CommandError, CommandNotFound, ErrorCode, LinkError, NotAuthenticated, WaitEnded
-from semo_office.link import Expectation, Link, Row, among, eq
+from semo_office.link import Expectation, Link, among, eq
 from semo_office.models import (
     PAYLOADS,
     AgentCommand,
@@ -43,8 +43,8 @@ Completion = Literal["completed", "repeated", "late"]
 class NewCommand(BaseModel):
     """What a client asks for. The client makes the ids, so that asking again after a lost answer does no harm.
 
-    `session_id` is the session it is for; of create_session, the id that the new one gets. `start_by_ms`: how long it may
-    wait to begin, ms; None: 300 000 ms, and for prompts no limit.
+    `session_id` is the session it is for; of create_session, the id that the new one gets. `start_by_ms`: how long it
+    may wait to begin, ms; None: 300 000 ms, and for prompts no limit.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -151,9 +151,7 @@ class CommandRepository:
 
     async def events(self, command_id: UUID) -> list[CommandEvent]:
         """The receipt, oldest step first."""
-        rows = await self._link.select(
-            "agent_command_events", filters=[eq("command_id", command_id)], order=["id"]
-        )
+        rows = await self._link.select("agent_command_events", filters=[eq("command_id", command_id)], order=["id"])
         return [CommandEvent.model_validate(row) for row in rows]
 
     async def get_outcome(self, command_id: UUID) -> Outcome:
@@ -164,11 +162,11 @@ class CommandRepository:
         return _judged(_outcome_of(row), until_input=False)
 
     def expect(self, command: NewCommand) -> Expectation:
-        """Wakes when this command ends or its session changes. Enter it before `create_command`, so that nothing is missed."""
+        """Wakes when this command ends or its session changes. Enter it before `create_command`: nothing is missed."""
         return self._expect(command.office_id, command.session_id, command.id)
 
     async def wait_for_result(self, command_id: UUID, timeout: float | None) -> AgentCommandResult:
-        """The result, also when it came before the wait. timeout: s, None: for ever. Raises WaitEnded, CommandNotFound."""
+        """The result, also one that came before. timeout: s, None: for ever. Raises WaitEnded, CommandNotFound."""
         outcome = await self.wait_for_outcome(command_id, timeout, until_input=False)
         if outcome.result is None:
             raise CommandNotFound(f"The command {command_id} has finished without a result.")
@@ -212,7 +210,10 @@ class CommandRepository:
     # Agents
 
     async def renew_leases(self, instance: UUID, *, take: bool = False, ttl_ms: int = LEASE_MS) -> Lease:
-        """Say that this agent process acts for its host. `take`: supersede the process before. Raises CommandError(SUPERSEDED)."""
+        """Say that this agent process acts for its host. `take`: supersede the one before.
+
+        Raises CommandError(SUPERSEDED).
+        """
         row = await self._link.rpc(
             "renew_leases", {"p_instance": str(instance), "p_take": take, "p_ttl_ms": ttl_ms}, retry=True
         )
@@ -221,8 +222,8 @@ class CommandRepository:
     async def claim_commands(self, instance: UUID, limit: int = 20) -> list[ClaimedCommand]:
         """What this host may begin now, at most `limit`; urgent ones first. Raises CommandError(SUPERSEDED).
 
-        After an answer that was lost, the next call also hands out what this instance holds at stage `claimed`: a command
-        may then come a second time with the same `claim_token`.
+        After an answer that was lost, the next call also hands out what this instance holds at stage `claimed`: a
+        command may then come a second time with the same `claim_token`.
         """
         found = await self.claimed_commands(instance) if instance in self._instances_with_a_lost_claim else []
         self._instances_with_a_lost_claim.discard(instance)
@@ -243,7 +244,7 @@ class CommandRepository:
         return [AgentCommand.model_validate(row) for row in rows]
 
     async def processing_commands(self, host_id: UUID) -> list[AgentCommand]:
-        """Everything that this host has begun and not finished, whichever instance began it: what a restart reconciles."""
+        """What this host has begun and not finished, whichever instance began it: what a restart reconciles."""
         rows = await self._link.select(
             "agent_commands",
             filters=[eq("host_id", host_id), eq("status", CommandStatus.PROCESSING)],
@@ -269,7 +270,7 @@ class CommandRepository:
         evidence: dict[str, JsonValue] | None = None,
         session: SessionReport | None = None,
     ) -> Stage:
-        """One step on the receipt; `accepted` opens the lane and sets the session `executing`. Returns the stage it has now.
+        """One step on the receipt; `accepted` opens the lane and sets the session `executing`. The stage it has now.
 
         The same step again is no error. Raises CommandError(CONFLICT) for a foreign token or a finished command.
         """
@@ -297,8 +298,9 @@ class CommandRepository:
         evidence: dict[str, JsonValue] | None = None,
         session: SessionReport | None = None,
     ) -> Completion:
-        """The one result, successful when there is no `error`. `repeated`: it was there already; `late`: kept as late_result.
+        """The one result, successful when there is no `error`.
 
+        Returns `repeated` when it was there already, `late` when it was kept as `late_result`.
         Raises CommandError(CONFLICT) for a foreign token, which changes nothing.
         """
         answer = await self._link.rpc(
@@ -320,14 +322,12 @@ class CommandRepository:
     # Both
 
     async def expire_commands(self) -> int:
-        """End or give back what is overdue, among what the caller may see; how many. Whoever waits calls it now and then."""
+        """End or give back what is overdue, among what the caller may see; how many. Whoever waits calls it."""
         count = await self._link.rpc("expire_commands", {}, retry=True)
         return int(str(count))
 
     def _expect(self, office_id: UUID, session_id: UUID, command_id: UUID) -> Expectation:
-        return self._link.expect(
-            office_id, ("agent_command_results", command_id), ("agent_sessions", session_id)
-        )
+        return self._link.expect(office_id, ("agent_command_results", command_id), ("agent_sessions", session_id))
 
 
 _COMPLETION: Final[TypeAdapter[Completion]] = TypeAdapter(Completion)

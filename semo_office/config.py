@@ -28,7 +28,7 @@ class SupabaseSettings(BaseSettings):
 
 
 class StoredCredentials(BaseModel):
-    """`credentials/{operator,server,host}.json`. On Supabase `url` and `publishable_key` may come from the environment."""
+    """`credentials/{operator,server,host}.json`. Address and key of a Supabase may come from the environment."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -71,7 +71,7 @@ def read_supabase_settings() -> SupabaseSettings:
 
 
 def read_credentials(path: Path) -> Credentials:
-    """The credentials of one identity; the environment's address and key go before the file's. Raises ConfigurationError."""
+    """One identity's credentials; the environment's address and key go before the file's. Raises ConfigurationError."""
     stored = read_json(path, StoredCredentials)
     settings = read_supabase_settings()
     url, key = settings.url or stored.url, settings.key or stored.publishable_key

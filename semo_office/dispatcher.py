@@ -54,7 +54,7 @@ class CommandDispatcher:
     ) -> Outcome:
         """Begin a turn once the session is ready; finished when the turn has ended.
 
-        `until_input`: return also when the session asks something. `start_by_ms`: give up when it has not begun by then.
+        `until_input`: return also when the session asks something. `start_by_ms`: how long it may wait to begin, ms.
         Raises CommandError(INVALID_PAYLOAD) for an empty prompt and for more than 262 144 bytes.
         """
         payload = SendPrompt(prompt=_typeable(prompt, "prompt"))
@@ -68,7 +68,10 @@ class CommandDispatcher:
         timeout: float | None = DONT_WAIT,
         command_id: UUID | None = None,
     ) -> Outcome:
-        """Type text, answer a question or send raw bytes; finished when it is typed. Raises CommandError(INVALID_PAYLOAD)."""
+        """Type text, answer a question or send raw bytes; finished when it is typed.
+
+        Raises CommandError(INVALID_PAYLOAD).
+        """
         payload = request.model_copy(update={"text": _text_of(request)})
         return await self._dispatch(payload, session_id, timeout, command_id)
 

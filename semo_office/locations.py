@@ -110,7 +110,7 @@ def read_json(path: Path, model: "type[ModelT]") -> "ModelT":
 
 
 def write_json(path: Path, model: "BaseModel") -> None:
-    """Replace a file as a whole, 0600. A reader sees the old or the new content, never a part. Raises ConfigurationError."""
+    """Replace a file as a whole, 0600: a reader sees the old content or the new. Raises ConfigurationError."""
     text = model.model_dump_json(indent=2, context=WRITING_A_PRIVATE_FILE) + "\n"
     try:
         # mkstemp makes the file 0600, in the same folder so that the rename is atomic.

@@ -72,7 +72,7 @@ class OfficeStore:
         terminal: Terminal = "auto",
         max_sessions: int = 50,
     ) -> OfficeHost:
-        """Called by an admin of the office who owns the host; again changes the placement. Raises CommandError(FORBIDDEN)."""
+        """Called by an admin of the office who owns the host; again moves it. Raises CommandError(FORBIDDEN)."""
         row = await self._link.rpc(
             "attach_host",
             {

@@ -53,7 +53,7 @@ class SessionStore:
     async def remove_session(
         self, instance: UUID, session_id: UUID, *, source: str, report: SessionReport | None = None
     ) -> SessionInfo:
-        """The session's process is gone. The row stays as a tombstone, and its waiting commands fail with session_exited."""
+        """The session's process is gone. The row stays; its waiting commands fail with session_exited."""
         ended = (report or SessionReport()).model_copy(
             update={"status": SessionStatus.TERMINATED, "status_source": source}
         )
