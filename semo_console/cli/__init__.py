@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(sentence: str, code: ExitCode) -> ExitCode:
-    sys.stderr.write(f"semo: {sentence}\n")
+    one_line = " ".join(line.strip() for line in sentence.splitlines())
+    sys.stderr.write(f"semo: {one_line}\n")
     return code
 
 
