@@ -24,6 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(f"{error.format_message().rstrip('.')}. `semo --help` lists what there is.", ExitCode.USAGE)
     except (ConsoleError, OfficeError) as error:
         return _refuse(str(error), ExitCode.FAILED)
+    except PermissionError as error:
+        return _refuse(
+            f"{error.filename} is not yours to use. Choose another state folder with --state-dir.", ExitCode.FAILED
+        )
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:

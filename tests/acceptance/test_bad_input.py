@@ -90,6 +90,23 @@ def test_a_folder_without_office(running: Machine) -> None:
     assert running.semo("send", "echo", cwd=running.path).refused_with("belongs to no office", "semo up", "shop")
 
 
+def test_a_current_folder_that_is_gone(running: Machine) -> None:
+    gone = running.path / "gone"
+    gone.mkdir()
+    leave = f'rmdir "{gone}" && exec "{sys.executable}" -m semo_console send echo'
+    ended = subprocess.run(
+        ["/bin/sh", "-c", leave],
+        cwd=gone,
+        env=running.environment,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == "semo: The current folder does not exist any more; go to another one.\n"
+
+
 def test_another_port_than_the_one_that_is_served(running: Machine) -> None:
     assert running.semo("up", "--headless", "--port", "1").refused_with("runs at http://127.0.0.1:", "semo down")
 

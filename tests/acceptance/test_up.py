@@ -32,6 +32,15 @@ def test_up_makes_an_office_and_a_ready_session_within_ten_seconds() -> None:
         assert again.seconds < SECOND_UP_S
 
 
+def test_up_for_a_person_says_what_to_type_next(running: Machine) -> None:
+    ended = running.semo("up")
+    assert (ended.code, ended.err) == (0, "")
+    assert "shop" in ended.out
+    assert "semo send --wait 'echo hi'" in ended.out
+    assert "console is not built yet" in ended.out
+    assert "console is not built yet" not in running.semo("up", "--headless").out
+
+
 def test_two_ups_at_once_lead_to_one_office() -> None:
     with new_machine() as machine:
         both = [machine.begin("up", "--headless", "--json", "--port", "0") for _ in range(2)]

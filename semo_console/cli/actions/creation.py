@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from semo_console.cli.actions.office import OperatorDesk, at_desk
 from semo_console.cli.actions.receipt import exit_code_of, summarise, to_json
+from semo_console.cli.actions.targets import current_folder
 from semo_console.cli.actions.wording import print_json, remark, say
 from semo_console.cli.exits import ExitCode
 from semo_console.errors import UnreadableInput
@@ -33,7 +34,7 @@ def create_session(
 def _request(role: str, profile: str, cwd: Path | None) -> CreateSession:
     try:
         # A relative folder is meant from here, wherever the agent runs.
-        return CreateSession(role=role, profile=profile, cwd=str(cwd.absolute()) if cwd else None)
+        return CreateSession(role=role, profile=profile, cwd=str(current_folder() / cwd.expanduser()) if cwd else None)
     except ValidationError as err:
         fault = err.errors()[0]
         option = ".".join(str(part) for part in fault["loc"])

@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
-from semo_console.cli.actions.targets import choose_office
+from semo_console.cli.actions.targets import choose_office, current_folder
 from semo_console.errors import ConsoleError
 from semo_console.supervise import Supervisor
 from semo_office.commands import CommandRepository
@@ -26,6 +25,7 @@ T = TypeVar("T")
 class OperatorDesk:
     """All that an operator can ask of the offices of one state folder."""
 
+    link: Link
     commands: CommandRepository
     sessions: SessionStore
     offices: OfficeStore
@@ -35,7 +35,7 @@ class OperatorDesk:
 
     async def find_office(self, named: str | None) -> Office:
         """The one named, else the one of this folder or the nearest parent. Raises UnclearTarget."""
-        return choose_office(await self.offices.get_offices(), Path.cwd(), named)
+        return choose_office(await self.offices.get_offices(), current_folder(), named)
 
 
 def at_desk(state: StateFolder, work: Callable[[OperatorDesk], Coroutine[Any, Any, T]]) -> T:
@@ -52,4 +52,4 @@ def require_office(state: StateFolder) -> None:
 
 async def _work_connected(state: StateFolder, work: Callable[[OperatorDesk], Coroutine[Any, Any, T]]) -> T:
     async with await Link.open(CredentialsFile(state, "operator")) as link:
-        return await work(OperatorDesk(CommandRepository(link), SessionStore(link), OfficeStore(link)))
+        return await work(OperatorDesk(link, CommandRepository(link), SessionStore(link), OfficeStore(link)))

@@ -1,6 +1,5 @@
 """`semo up`: from nothing to a session that is ready, each step only where it is missing."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from semo_console.cli.actions.office import OperatorDesk, at_desk
+from semo_console.cli.actions.targets import current_folder
 from semo_console.cli.actions.wording import describe_session, print_json, remark, say
 from semo_console.errors import ConsoleError, ProcessFailed, UnreadableInput
 from semo_console.supervise import Service, ServiceName, Supervisor
@@ -50,7 +50,7 @@ def start_up(
     state_dir: Path | None, *, office_name: str | None, port: int | None, headless: bool, as_json: bool
 ) -> None:
     """Start or join what is needed for this folder, and print where it is. Raises ConsoleError, OfficeError."""
-    folder = Path.cwd().resolve()
+    folder = current_folder()
     name = _checked_name(office_name or folder.name or "/")
     state = StateFolder.find(state_dir).prepare()
     supervisor = Supervisor(state)
@@ -158,7 +158,7 @@ def _step(what: str) -> Iterator[None]:
 def _tell(ready: Ready, headless: bool) -> None:
     say(f"SEMO runs for {ready.office.name} ({ready.office.repo_path}).")
     say(f"Session {describe_session(ready.session)}.")
-    if headless or not sys.stdout.isatty():
+    if headless:
         return
     say("")
     say("Next:")

@@ -9,6 +9,14 @@ from semo_office.errors import CommandError, ErrorCode
 from semo_office.models import Office, SessionInfo, SessionStatus
 
 
+def current_folder() -> Path:
+    """Where the command was called. Raises UnclearTarget when that folder is gone."""
+    try:
+        return Path.cwd().resolve()
+    except FileNotFoundError as err:
+        raise UnclearTarget("The current folder does not exist any more; go to another one.") from err
+
+
 def choose_office(offices: Sequence[Office], folder: Path, named: str | None) -> Office:
     """The office with this name or id, else the one of `folder` or its nearest parent. Raises UnclearTarget."""
     return _office_named(offices, named) if named is not None else _office_around(offices, folder)
@@ -26,12 +34,11 @@ def _office_named(offices: Sequence[Office], named: str) -> Office:
 
 def _office_around(offices: Sequence[Office], folder: Path) -> Office:
     by_path = {office.repo_path: office for office in offices}
-    here = folder.resolve()
-    for candidate in (here, *here.parents):
+    for candidate in (folder, *folder.parents):
         if office := by_path.get(str(candidate)):
             return office
     raise UnclearTarget(
-        f"{here} belongs to no office. Start one here with `semo up`, or name one with --office. "
+        f"{folder} belongs to no office. Start one here with `semo up`, or name one with --office. "
         + _what_exists(offices)
     )
 
