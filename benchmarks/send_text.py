@@ -4,17 +4,12 @@ The way of a command is five hops one after the other: create, claim, complete a
 requests to the hub, and the typing is one exchange with the process that holds the terminal.
 """
 
-import asyncio
-import os
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
-from uuid import uuid4
 
+from benchmarks.echo import echoing_holder
 from benchmarks.figures import Times, verdict
 from benchmarks.office import BenchOffice
-from semo_agent.terminals.base import LaunchSpec
-from semo_agent.terminals.pty import PtyTerminal
 from semo_office.commands import CommandRepository
 from semo_office.config import CredentialsFile
 from semo_office.dispatcher import CommandDispatcher
@@ -47,7 +42,7 @@ async def measure(office: BenchOffice) -> list[str]:
             await _repeat(send_text, 20)
             # Taken in turns, so that whatever else the machine does falls on all alike.
             rounds = [(await _time(bare_request), await _time(echo), await _time(send_text)) for _ in range(REPEATS)]
-    requests, echoes, commands = (Times(name, values) for name, values in zip(NAMES, zip(*rounds, strict=True), strict=True))
+    requests, echoes, commands = map(Times, NAMES, zip(*rounds, strict=True))
     floor = REQUESTS_PER_COMMAND * requests.p50 + echoes.p50
     return [
         *(times.line() for times in (requests, echoes, commands)),
@@ -57,7 +52,11 @@ async def measure(office: BenchOffice) -> list[str]:
     ]
 
 
-NAMES = ("bare request to the hub (one row by key)", "holder: byte written → echo read", "send_text: insert → result in hand")
+NAMES = (
+    "bare request to the hub (one row by key)",
+    "holder: byte written → echo read",
+    "send_text: insert → result in hand",
+)
 
 
 async def _time(action: Callable[[], Awaitable[None]]) -> float:
