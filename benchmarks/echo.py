@@ -39,7 +39,7 @@ async def echoing_holder() -> AsyncIterator[Callable[[], Awaitable[None]]]:
         yield exchange
     finally:
         await client.request("end", tab=tab, grace=0.0, timeout=DEADLINE_S)
-        await client.request("shutdown")
+        await client.request("shutdown", grace=0.0)
         await receiving
         shutil.rmtree(folder)
 
