@@ -26,7 +26,9 @@ SQL = Path(__file__).parent / "sql"
 
 def is_alive(pid: int) -> bool:
     """Whether it runs; a zombie that nobody has waited for does not."""
-    listing = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    listing = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
     return listing.stdout.strip()[:1] not in ("", "Z")
 
 
@@ -59,13 +61,12 @@ async def test_the_same_keys_users_and_rows_are_there_after_a_restart(state: Pat
 
 
 async def test_a_stop_is_clean_and_quick_with_open_sockets(state: Path) -> None:
-    async with running_hub(state, SQL) as hub:
-        async with signed_in(hub, str(uuid.uuid4())) as client:
-            await listen(client, "open", private=False).subscribe()
-            postgres = hub.postgres_pid
-            began = time.monotonic()
-            assert await asyncio.to_thread(hub.stop) == 0
-            assert time.monotonic() - began < 3
+    async with running_hub(state, SQL) as hub, signed_in(hub, str(uuid.uuid4())) as client:
+        await listen(client, "open", private=False).subscribe()
+        postgres = hub.postgres_pid
+        began = time.monotonic()
+        assert await asyncio.to_thread(hub.stop) == 0
+        assert time.monotonic() - began < 3
     assert not is_alive(postgres)
     assert "Traceback" not in hub.log
 
@@ -90,10 +91,8 @@ async def test_a_killed_postgres_comes_back_with_rest_and_realtime(state: Path) 
 async def wait_until_healthy(hub: RunningHub) -> None:
     async with httpx.AsyncClient(base_url=hub.url, trust_env=False) as http, asyncio.timeout(20):
         # The dead server must have been noticed first, or the old one would be taken for the new.
-        while "postgres died" not in hub.log:
-            await asyncio.sleep(0.01)
-        while (await http.get("/healthz")).status_code != 200:
-            await asyncio.sleep(0.01)
+        while "postgres died" not in hub.log or (await http.get("/healthz")).status_code != 200:
+            await asyncio.to_thread(time.sleep, 0.01)
 
 
 def test_postgres_dies_with_a_killed_hub_and_the_next_hub_starts(state: Path) -> None:
@@ -153,7 +152,9 @@ def test_data_of_another_postgres_is_refused(state: Path) -> None:
     data = state / "postgres" / "data"
     data.mkdir(parents=True)
     (data / "PG_VERSION").write_text("13\n")
-    assert f"{data} was made by PostgreSQL 13 and this is" in refusal(state, "--port", "0", "--sql-dir", str(SQL))
+    assert f"{data} was made by PostgreSQL 13 and this is" in refusal(
+        state, "--port", "0", "--sql-dir", str(SQL)
+    )
 
 
 def test_a_state_folder_below_a_file_is_refused(tmp_path: Path) -> None:
@@ -166,7 +167,9 @@ def test_a_state_folder_below_a_file_is_refused(tmp_path: Path) -> None:
         check=False,
     )
     assert process.returncode == 1
-    assert "cannot be written (Not a directory): choose another state folder with --state-dir" in process.stderr
+    assert (
+        "cannot be written (Not a directory): choose another state folder with --state-dir" in process.stderr
+    )
 
 
 def test_a_state_folder_with_a_long_name_works(tmp_path: Path) -> None:
@@ -186,4 +189,6 @@ def test_a_changed_migration_is_refused_by_name(state: Path, tmp_path: Path) -> 
     end_hub(start_hub(state, sql))
     (sql / "001_first.sql").write_text("create table public.first (id bigint primary key);")
     (state / "hub.log").unlink()
-    assert "001_first.sql was changed after it had been applied" in refusal(state, "--port", "0", "--sql-dir", str(sql))
+    assert "001_first.sql was changed after it had been applied" in refusal(
+        state, "--port", "0", "--sql-dir", str(sql)
+    )

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from realtime import AsyncRealtimeChannel, RealtimeSubscribeStates
+from realtime import AsyncRealtimeChannel, RealtimeAcknowledgementStatus, RealtimeSubscribeStates
 from supabase import AsyncClient
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -51,13 +51,15 @@ class Heard:
         self.reasons.append(str(err))
 
 
-def listen(client: AsyncClient, topic: str, *, private: bool = True, own: bool = False, ack: bool = False) -> Heard:
-    config = {
+def listen(
+    client: AsyncClient, topic: str, *, private: bool = True, own: bool = False, ack: bool = False
+) -> Heard:
+    config: Any = {
         "private": private,
         "broadcast": {"self": own, "ack": ack},
         "presence": {"key": "", "enabled": False},
     }
-    return Heard(client.channel(topic, {"config": config}))  # type: ignore[typeddict-item]
+    return Heard(client.channel(topic, {"config": config}))
 
 
 @pytest.fixture
@@ -81,7 +83,9 @@ async def test_a_member_hears_what_sql_sends(client: AsyncClient, topic: str) ->
     assert message["meta"]["id"] == message["payload"]["id"]
 
 
-async def test_messages_arrive_in_commit_order(client: AsyncClient, topic: str, superuser: psycopg.Connection) -> None:
+async def test_messages_arrive_in_commit_order(
+    client: AsyncClient, topic: str, superuser: psycopg.Connection
+) -> None:
     heard = listen(client, topic)
     await heard.subscribe()
     superuser.execute(
@@ -139,12 +143,12 @@ async def test_clients_broadcast_to_each_other(
     assert me.messages.empty()
 
 
-async def test_a_sender_hears_itself_and_is_acknowledged_when_it_asks_for_that(client: AsyncClient, topic: str) -> None:
+async def test_a_sender_hears_itself_and_is_acknowledged_on_request(client: AsyncClient, topic: str) -> None:
     heard = listen(client, topic, own=True, ack=True)
     await heard.subscribe()
     acknowledged = asyncio.Event()
     push = await heard.channel.push("broadcast", {"type": "broadcast", "event": "news", "payload": {"n": 1}})
-    push.receive("ok", lambda _response: acknowledged.set())
+    push.receive(RealtimeAcknowledgementStatus.Ok, lambda _response: acknowledged.set())
     async with asyncio.timeout(DEADLINE):
         await acknowledged.wait()
     assert (await heard.next_message())["payload"] == {"n": 1}
@@ -197,7 +201,12 @@ async def test_postgres_changes_says_that_it_is_not_built(client: AsyncClient, t
 
 
 async def test_http_broadcasts_reach_only_topics_the_sender_may_write(
-    hub: RunningHub, http: httpx.AsyncClient, client: AsyncClient, user_id: str, topic: str, superuser: psycopg.Connection
+    hub: RunningHub,
+    http: httpx.AsyncClient,
+    client: AsyncClient,
+    user_id: str,
+    topic: str,
+    superuser: psycopg.Connection,
 ) -> None:
     heard = listen(client, topic)
     await heard.subscribe()
@@ -220,8 +229,12 @@ async def raw_socket(hub: RunningHub, **options: Any) -> AsyncIterator[ClientCon
         yield socket
 
 
-async def exchange(socket: ClientConnection, topic: str, event: str, payload: dict[str, Any], ref: str) -> Any:
-    await socket.send(json.dumps({"topic": topic, "event": event, "payload": payload, "ref": ref, "join_ref": ref}))
+async def exchange(
+    socket: ClientConnection, topic: str, event: str, payload: dict[str, Any], ref: str
+) -> Any:
+    await socket.send(
+        json.dumps({"topic": topic, "event": event, "payload": payload, "ref": ref, "join_ref": ref})
+    )
     async with asyncio.timeout(DEADLINE):
         return json.loads(await socket.recv())
 
@@ -229,7 +242,11 @@ async def exchange(socket: ClientConnection, topic: str, event: str, payload: di
 async def test_a_heartbeat_a_leave_and_an_unknown_topic_are_answered(hub: RunningHub) -> None:
     async with raw_socket(hub) as socket:
         beat = await exchange(socket, "phoenix", "heartbeat", {}, "1")
-        assert (beat["event"], beat["payload"], beat["ref"]) == ("phx_reply", {"status": "ok", "response": {}}, "1")
+        assert (beat["event"], beat["payload"], beat["ref"]) == (
+            "phx_reply",
+            {"status": "ok", "response": {}},
+            "1",
+        )
         joined = await exchange(socket, "realtime:x", "phx_join", {"config": {}}, "2")
         assert joined["payload"] == {"status": "ok", "response": {"postgres_changes": []}}
         left = await exchange(socket, "realtime:x", "phx_leave", {}, "3")
@@ -263,7 +280,8 @@ async def test_a_socket_needs_a_key(hub: RunningHub, http: httpx.AsyncClient) ->
     without = await http.get("/realtime/v1/websocket?vsn=1.0.0", headers=headers)
     key = hub.keys.publishable_key
     other_site = await http.get(
-        f"/realtime/v1/websocket?vsn=1.0.0&apikey={key}", headers={**headers, "Origin": "https://evil.example"}
+        f"/realtime/v1/websocket?vsn=1.0.0&apikey={key}",
+        headers={**headers, "Origin": "https://evil.example"},
     )
     other_version = await http.get(f"/realtime/v1/websocket?vsn=2.0.0&apikey={key}", headers=headers)
     assert [without.status_code, other_site.status_code, other_version.status_code] == [401, 403, 400]
