@@ -11,7 +11,7 @@ from semo_hub.problems import Problem, UnknownName
 
 SCHEMA = "public"
 
-_RELOAD_PAUSE = 1.0  # s between two reloads that were caused by unknown names
+_RELOAD_PAUSE = 0.2  # s between two reloads that were caused by unknown names
 
 # Every type name is qualified under an empty search_path, so that it means the same under any other.
 _EMPTY_PATH = "select set_config('search_path', '', true)"
@@ -130,7 +130,7 @@ class Catalog:
 
     @property
     def may_be_outdated(self) -> bool:
-        """Whether an unknown name is worth another reading; not more often than once a second."""
+        """Whether an unknown name is worth another reading, which costs some milliseconds."""
         return self._monotonic() - self._read_at >= _RELOAD_PAUSE
 
     async def read(self, connection: psycopg.AsyncConnection) -> None:

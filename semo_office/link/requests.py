@@ -187,6 +187,8 @@ class Requests:
                 if attempt == attempts or self._timing.clock() + pause >= end:
                     raise
             await self._timing.sleep(pause)
+            # A hub that was started again may be elsewhere.
+            await self.renew()
         raise AssertionError("the last attempt returns or raises")
 
     async def _authenticated(self, call: Callable[[AsyncClient], Awaitable[T]], seconds: float) -> T:

@@ -41,4 +41,4 @@ create function public.hidden() returns int language sql as 'select 1';
 revoke execute on all functions in schema public from public;
 grant execute on all functions in schema public to authenticated, service_role;
 revoke execute on function public.hidden() from authenticated;
-grant execute on function public.one() to anon;
+grant execute on function public.one(), public.sleeps(float) to anon;
