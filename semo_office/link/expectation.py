@@ -18,7 +18,7 @@ class Expectation:
     """
 
     def __init__(
-        self, hints: OfficeHints, keys: frozenset[tuple[str, str]], timing: Timing, check: Callable[[], None]
+        self, hints: OfficeHints, keys: frozenset[tuple[str, str | None]], timing: Timing, check: Callable[[], None]
     ) -> None:
         self._hints = hints
         self._keys = keys
@@ -45,7 +45,7 @@ class Expectation:
         return woken
 
     def on_hint(self, hint: Hint) -> None:
-        if (hint.table, hint.key) in self._keys:
+        if (hint.table, hint.key) in self._keys or (hint.table, None) in self._keys:
             self._bell.set()
 
     def on_gap(self) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Seque
 from typing import Any, Final
 from uuid import UUID
 
+import httpx
 from pydantic import JsonValue
 
 from semo_office.errors import LinkError
@@ -38,14 +39,21 @@ class Link:
         self._failure: BaseException | None = None
 
     @classmethod
-    async def open(cls, credentials_source: CredentialsSource, *, timing: Timing | None = None) -> "Link":
+    async def open(
+        cls,
+        credentials_source: CredentialsSource,
+        *,
+        timing: Timing | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> "Link":
         """Read the credentials; nothing is sent before the first call. Raises ConfigurationError.
 
-        `credentials_source` blocks and is called in a thread: now, before every new socket, and after a refused token.
+        `credentials_source` blocks and is called in a thread: now, before every new socket and every
+        repeated request, and after a refused token. `transport`: what carries REST, None: the network.
         """
         timing = timing or Timing()
         health = Health(timing.now)
-        requests = await Requests.open(credentials_source, timing, health.note_reached)
+        requests = await Requests.open(credentials_source, timing, health.note_reached, transport=transport)
         return cls(requests, health, timing, opener(requests))
 
     async def __aenter__(self) -> "Link":
@@ -111,7 +119,9 @@ class Link:
 
     def subscribe(self, office_id: UUID) -> OfficeHints:
         """Listen to the office's private topic from now on; once for each office, however often it is called."""
-        self._check()
+        if self._closed.is_set():
+            self._check()
+            raise LinkError("The link to the office is closed.")
         hints = self._offices.get(office_id)
         if hints is None:
             hints = OfficeHints(office_id, self._open_socket, self._requests.renew, self._timing, self._health.judge)
@@ -120,9 +130,9 @@ class Link:
             self._start(hints.run(), f"hints of office {office_id}")
         return hints
 
-    def expect(self, office_id: UUID, *keys: tuple[str, UUID]) -> Expectation:
-        """A waiter for rows, each a table and the key that its hints carry; enter it before the rows are written."""
-        wanted = frozenset((table, str(key)) for table, key in keys)
+    def expect(self, office_id: UUID, *keys: tuple[str, UUID | None]) -> Expectation:
+        """A waiter for rows: tables and keys that their hints carry, None: any. Enter it before they are written."""
+        wanted = frozenset((table, None if key is None else str(key)) for table, key in keys)
         return Expectation(self.subscribe(office_id), wanted, self._timing, self._check)
 
     def watch(self, table: str, *, office_id: UUID, key: str, filters: Iterable[Filter] = ()) -> AsyncGenerator[Row]:

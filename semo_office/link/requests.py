@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 from postgrest.exceptions import APIError
 from pydantic import JsonValue
-from supabase import AsyncClient, AsyncClientOptions, SupabaseException
+from supabase import AsyncClient, AsyncClientOptions, AsyncSupabaseException
 
 from semo_office.config import Credentials
 from semo_office.errors import ConfigurationError, LinkError, NotAuthenticated, OfficeError
@@ -56,7 +56,7 @@ async def make_client(credentials: Credentials, http: httpx.AsyncClient) -> Asyn
     )
     try:
         return await AsyncClient.create(credentials.url, credentials.publishable_key, options)
-    except SupabaseException as err:
+    except AsyncSupabaseException as err:
         raise ConfigurationError(f"The address or key of the office is not valid: {err}.") from err
 
 
