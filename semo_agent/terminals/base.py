@@ -192,9 +192,7 @@ class Terminal(ABC):
         """Committed lines `first` to `last` (exclusive) of an epoch (default: the current), if still kept."""
 
     @abstractmethod
-    async def text_between(
-        self, tab_id: str, start: Position, end: Position, *, max_bytes: int = 200_000
-    ) -> Excerpt:
+    async def text_between(self, tab_id: str, start: Position, end: Position, *, max_bytes: int = 200_000) -> Excerpt:
         """Plain output from `start` to `end`, its last `max_bytes`; without the line end at its very end.
 
         Rows that were wrapped are joined. Where the cursor went back above `start`, the screen from its top.

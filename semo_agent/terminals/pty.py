@@ -125,9 +125,7 @@ class PtyTerminal(Terminal):
         begin, end = log.ordinal_at(wanted, first), log.ordinal_at(wanted, last)
         return await asyncio.to_thread(log.lines, begin, end)
 
-    async def text_between(
-        self, tab_id: str, start: Position, end: Position, *, max_bytes: int = 200_000
-    ) -> Excerpt:
+    async def text_between(self, tab_id: str, start: Position, end: Position, *, max_bytes: int = 200_000) -> Excerpt:
         stream = self._stream(tab_id)
         log, screen = stream.transcript.view(), stream.emulator.screen()
         return await asyncio.to_thread(text_between, log, screen, start, end, max_bytes)
@@ -136,17 +134,13 @@ class PtyTerminal(Terminal):
         stream = self._stream(tab_id)
         size = checked(size)
         reply = await self._living().request("resize", tab=tab_id, cols=size.cols, rows=size.rows)
-        await _within(
-            _CATCH_UP_SECONDS, stream.resize(reply["end"], size), "The tab is too busy to be resized."
-        )
+        await _within(_CATCH_UP_SECONDS, stream.resize(reply["end"], size), "The tab is too busy to be resized.")
 
     async def close(self, tab_id: str, *, grace: float = 3.0) -> ExitStatus:
         stream = self._stream(tab_id)
         client = self._living()
         await client.request("end", tab=tab_id, grace=grace, timeout=grace + 10.0)
-        await _within(
-            _CATCH_UP_SECONDS, stream.exited.wait(), "The last output of the tab was not read in time."
-        )
+        await _within(_CATCH_UP_SECONDS, stream.exited.wait(), "The last output of the tab was not read in time.")
         await client.request("forget", tab=tab_id)
         self._streams.pop(tab_id, None)
         stream.emulator.close()
@@ -167,9 +161,7 @@ class PtyTerminal(Terminal):
     async def _attach(self, client: HolderClient, tab: Header, transcript: Transcript) -> TabInfo:
         """Begin to read a tab where the transcript ends."""
         info = _info(tab)
-        stream = TabStream(
-            info, transcript, client, self._events, answered=tab["answered"], clock=self._clock
-        )
+        stream = TabStream(info, transcript, client, self._events, answered=tab["answered"], clock=self._clock)
         # Before the request: output follows its reply at once.
         self._streams[info.tab_id] = stream
         await client.request("attach", tab=info.tab_id, offset=stream.offset)

@@ -1,5 +1,6 @@
 """SEMO as a stranger has it: the real command line, an empty home, a state folder and a repository of its own."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -8,16 +9,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID
+
+from semo_office.commands import CommandRepository
+from semo_office.config import CredentialsFile
+from semo_office.dispatcher import CommandDispatcher
+from semo_office.link import Link
+from semo_office.locations import StateFolder
+from semo_office.models import CreateSession, SessionInfo, SessionStatus
+from semo_office.sessions import SessionStore
 
 ROOT = Path(__file__).parents[2]
 VERB_DEADLINE = 40.0  # s
 END_DEADLINE = 10.0  # s
-_PAUSE = 0.02  # s
+_PAUSE = 0.05  # s
 
 T = TypeVar("T")
 
@@ -99,15 +109,41 @@ class Machine:
         assert ended.code == 0, ended
         return ended.json
 
-    def new_session(self, *arguments: str) -> str:
-        ended = self.semo("new", "--json", *arguments)
-        assert ended.code == 0, ended
-        return str(ended.json["session_id"])
+    def ask(self, question: Callable[[Link], Awaitable[T]]) -> T:
+        """Ask the office without the command line: what a test needs, but is not about."""
 
-    def session(self, session_id: str) -> Any:
-        """The session as `semo sessions` lists it."""
-        listed = self.semo("sessions", "--all", "--json").json
-        return next(session for session in listed if session["session_id"] == session_id)
+        async def answer() -> T:
+            async with await Link.open(CredentialsFile(StateFolder(self.state), "operator")) as link:
+                return await question(link)
+
+        return asyncio.run(answer())
+
+    def new_session(self, *, role: str = "shell") -> str:
+        """A session that is ready."""
+
+        async def create(link: Link) -> str:
+            office_id = UUID(str((await link.select("offices", order=["created_at"], limit=1))[0]["id"]))
+            dispatcher = CommandDispatcher(CommandRepository(link), office_id)
+            outcome = await dispatcher.dispatch_create_session(CreateSession(profile="shell", role=role), timeout=20)
+            assert outcome.result is not None, outcome
+            assert outcome.result.success, outcome
+            return str(outcome.command.session_id)
+
+        return self.ask(create)
+
+    def session(self, session_id: str) -> SessionInfo:
+        session = self.ask(lambda link: SessionStore(link).get_session(UUID(session_id)))
+        assert session is not None
+        return session
+
+    def await_status(self, session_id: str, status: SessionStatus) -> None:
+        """Until the session is in this state."""
+        eventually(lambda: self.session(session_id).status is status, f"{session_id} is {status}")
+
+    def live_sessions(self) -> list[tuple[str, str]]:
+        """Ids and states of what lives, to see that nothing was added or lost."""
+        rows = self.ask(lambda link: link.select("agent_sessions", order=["created_at"]))
+        return [(str(row["session_id"]), str(row["status"])) for row in rows if row["status"] != "terminated"]
 
     def processes(self) -> dict[int, str]:
         """Every process with the state folder in its command line, by pid."""

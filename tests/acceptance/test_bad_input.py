@@ -5,62 +5,61 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from tests.acceptance.machine import ROOT, Machine, new_machine
+from tests.acceptance.machine import Machine, new_machine
 
 NOBODY = 65534
 
 
 @pytest.fixture
-def count(running: Machine) -> "Count":
-    return Count(running)
+def unchanged(running: Machine) -> Iterator[None]:
+    """What lives after the test is what lived before it."""
+    before = running.live_sessions()
+    yield
+    assert running.live_sessions() == before
 
 
-class Count:
-    """What exists, to see that nothing was added."""
-
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._before = self.look()
-
-    def look(self) -> object:
-        live = self._machine.semo("sessions", "--json").json
-        return sorted((session["session_id"], session["status"]) for session in live)
-
-    def is_unchanged(self) -> bool:
-        return self.look() == self._before
+def test_a_stale_pid_file_is_no_obstacle(machine: Machine) -> None:
+    """The first test of this file: what a killed process left behind is there before anything runs."""
+    run = machine.state / "run"
+    run.mkdir(parents=True)
+    for name in ("hub", "agent"):
+        record = {"pid": os.getpid(), "url": "http://127.0.0.1:9", "started_at": 0}
+        (run / f"{name}.json").write_text(json.dumps(record))
+    machine.up()
 
 
-def test_an_unknown_role(running: Machine, count: Count) -> None:
+@pytest.mark.usefixtures("unchanged")
+def test_an_unknown_role(running: Machine) -> None:
     assert running.semo("send", "--role", "BE", "echo").refused_with("No session has the role 'BE'", "shell")
-    assert count.is_unchanged()
 
 
+@pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize("verb", [("send", "echo", "--session"), ("output",), ("terminate",), ("cancel",)])
-def test_an_unknown_session(running: Machine, count: Count, verb: tuple[str, ...]) -> None:
+def test_an_unknown_session(running: Machine, verb: tuple[str, ...]) -> None:
     assert running.semo(*verb, str(uuid4())).refused_with("There is no session", "shell, idle")
-    assert count.is_unchanged()
 
 
+@pytest.mark.usefixtures("unchanged")
 @pytest.mark.parametrize("prompt", ["", " \n\t"])
-def test_an_empty_prompt(running: Machine, count: Count, prompt: str) -> None:
+def test_an_empty_prompt(running: Machine, prompt: str) -> None:
     assert running.semo("send", "--wait", prompt).refused_with("The prompt is empty")
     assert running.semo("send", "--wait", "-", stdin=prompt.encode()).refused_with("The prompt is empty")
-    assert count.is_unchanged()
 
 
-def test_a_prompt_of_300_kb(running: Machine, count: Count) -> None:
+@pytest.mark.usefixtures("unchanged")
+def test_a_prompt_of_300_kb(running: Machine) -> None:
     assert running.semo("send", "--wait", "-", stdin=b"x" * 300_000).refused_with("262144", "file")
-    assert count.is_unchanged()
 
 
-def test_standard_input_that_is_no_text(running: Machine, count: Count) -> None:
+@pytest.mark.usefixtures("unchanged")
+def test_standard_input_that_is_no_text(running: Machine) -> None:
     assert running.semo("send", "--wait", "-", stdin=b"\xff\xfe").refused_with("not UTF-8")
-    assert count.is_unchanged()
 
 
 def test_the_same_command_id_with_another_body(running: Machine) -> None:
@@ -70,20 +69,20 @@ def test_the_same_command_id_with_another_body(running: Machine) -> None:
     assert running.semo("send", "--id", command_id, "--wait", "echo one").out == "one\n"
 
 
-def test_a_folder_for_a_session_that_does_not_exist(running: Machine, count: Count) -> None:
+@pytest.mark.usefixtures("unchanged")
+def test_a_folder_for_a_session_that_does_not_exist(running: Machine) -> None:
     ended = running.semo("new", "--cwd", "no/such/folder")
     assert ended.refused_with(str(running.repository / "no/such/folder"))
-    assert count.is_unchanged()
 
 
-def test_an_unknown_profile(running: Machine, count: Count) -> None:
+@pytest.mark.usefixtures("unchanged")
+def test_an_unknown_profile(running: Machine) -> None:
     assert running.semo("new", "--profile", "no-such").refused_with("no-such", "shell")
-    assert count.is_unchanged()
 
 
-def test_a_role_that_is_too_long(running: Machine, count: Count) -> None:
+@pytest.mark.usefixtures("unchanged")
+def test_a_role_that_is_too_long(running: Machine) -> None:
     assert running.semo("new", "--role", "x" * 41).refused_with("--role")
-    assert count.is_unchanged()
 
 
 def test_a_folder_without_office(running: Machine) -> None:
@@ -189,18 +188,6 @@ def test_corrupt_credentials_while_it_runs(running: Machine) -> None:
         path.write_text(intact)
 
 
-def test_a_stale_pid_file(machine: Machine) -> None:
-    """No error at all: what a killed process left behind is cleaned away."""
-    with new_machine() as other:
-        run = other.state / "run"
-        run.mkdir(parents=True)
-        for name in ("hub", "agent"):
-            record = {"pid": os.getpid(), "url": "http://127.0.0.1:9", "started_at": 0}
-            (run / f"{name}.json").write_text(json.dumps(record))
-        assert other.semo("status").code == 0
-        other.up()
-
-
 def test_a_database_that_is_not_named(machine: Machine) -> None:
     assert machine.semo("migrate").refused_with("SEMO_DATABASE_URL", "--database-url")
 
@@ -210,8 +197,3 @@ def test_a_database_that_is_not_there(machine: Machine) -> None:
     ended = machine.semo("migrate", "--database-url", address)
     assert ended.refused_with("database")
     assert "hunter2" not in ended.err
-
-
-def test_the_program_is_found_from_any_folder(machine: Machine) -> None:
-    assert ROOT.is_dir()
-    assert machine.semo("status", cwd=Path("/")).code == 0

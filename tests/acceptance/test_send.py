@@ -5,7 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.acceptance.machine import Machine, eventually
+from semo_office.models import SessionStatus
+from tests.acceptance.machine import Machine
 
 ASKS_WITHIN_S = 2.0
 
@@ -13,7 +14,7 @@ ASKS_WITHIN_S = 2.0
 @pytest.fixture(scope="module")
 def home(running: Machine) -> str:
     """A session that stays at its prompt, for prompts that leave nothing behind."""
-    return running.new_session("--role", "home")
+    return running.new_session(role="home")
 
 
 def test_a_prompt_brings_back_output_and_exit_status_with_a_receipt(running: Machine, home: str) -> None:
@@ -47,7 +48,7 @@ def test_a_shell_that_exits_ends_the_session(running: Machine) -> None:
     assert ended.code == 5
     assert (ended.json["success"], ended.json["error"]) == (False, "session_exited")
     assert ended.json["result"]["exit_status"] == 3
-    assert running.session(session_id)["status"] == "terminated"
+    assert running.session(session_id).status is SessionStatus.TERMINATED
     assert running.semo("send", "--session", session_id, "echo").refused_with("has ended")
 
 
@@ -97,12 +98,12 @@ def test_a_wait_that_ends_leaves_the_prompt_alone(running: Machine) -> None:
 def test_ctrl_c_ends_the_wait_and_says_that_the_prompt_goes_on(running: Machine) -> None:
     session_id = running.new_session()
     process = running.begin("send", "--session", session_id, "--wait", "sleep 60")
-    eventually(lambda: running.session(session_id)["status"] == "executing", "the prompt runs")
+    running.await_status(session_id, SessionStatus.EXECUTING)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=10)
     assert (process.returncode, out) == (130, b"")
     assert b"the prompt goes on" in err
-    assert running.session(session_id)["status"] == "executing"
+    assert running.session(session_id).status is SessionStatus.EXECUTING
     assert running.semo("terminate", session_id).code == 0
 
 
@@ -123,11 +124,11 @@ def test_an_answer_and_a_cancel_pass_a_waiting_prompt(running: Machine) -> None:
 def test_cancel_stops_what_runs_and_leaves_the_session_ready(running: Machine) -> None:
     session_id = running.new_session()
     sent = running.semo("send", "--session", session_id, "--json", "sleep 60").json
-    eventually(lambda: running.session(session_id)["status"] == "executing", "the prompt runs")
+    running.await_status(session_id, SessionStatus.EXECUTING)
     assert running.semo("cancel", session_id).code == 0
     told = running.semo("send", "--session", session_id, "--id", sent["command_id"], "--json", "--wait", "sleep 60")
     assert (told.code, told.json["error"]) == (5, "cancelled")
-    assert running.session(session_id)["status"] == "ready"
+    assert running.session(session_id).status is SessionStatus.READY
     idle = running.semo("cancel", session_id)
     assert (idle.code, idle.err) == (0, "Nothing ran there; nothing was sent.\n")
 
@@ -145,9 +146,9 @@ def test_a_prompt_that_waits_can_be_taken_back(running: Machine) -> None:
 
 
 def test_a_role_finds_its_session(running: Machine) -> None:
-    first, second = running.new_session("--role", "BE"), running.new_session("--role", "BE")
+    first, second = running.new_session(role="BE"), running.new_session(role="BE")
     running.semo("send", "--session", first, "sleep 60")
-    eventually(lambda: running.session(first)["status"] == "executing", "the prompt runs")
+    running.await_status(first, SessionStatus.EXECUTING)
     assert running.semo("send", "--role", "BE", "--wait", "--json", "echo").json["session_id"] == second
     assert running.semo("terminate", first).code == 0
 
@@ -155,7 +156,7 @@ def test_a_role_finds_its_session(running: Machine) -> None:
 def test_terminate_ends_program_and_session(running: Machine) -> None:
     session_id = running.new_session()
     assert running.semo("terminate", session_id[:13]).code == 0
-    assert running.session(session_id)["status"] == "terminated"
+    assert running.session(session_id).status is SessionStatus.TERMINATED
     assert session_id[:8] not in running.semo("sessions").out
 
 

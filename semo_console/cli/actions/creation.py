@@ -9,7 +9,7 @@ from semo_console.cli.actions.receipt import exit_code_of, summarise, to_json
 from semo_console.cli.actions.targets import current_folder
 from semo_console.cli.actions.wording import print_json, remark, say
 from semo_console.cli.exits import ExitCode
-from semo_console.errors import UnreadableInput
+from semo_console.errors import ConsoleError, UnreadableInput
 from semo_office.commands import Outcome
 from semo_office.locations import StateFolder
 from semo_office.models import CreateSession
@@ -21,14 +21,19 @@ def create_session(
     """Start a session and wait until it is ready. Raises UnreadableInput, UnclearTarget, OfficeError."""
     request = _request(role, profile, cwd)
     outcome = at_desk(StateFolder.find(state_dir), lambda desk: _create(desk, office, request))
-    code = exit_code_of(outcome)
     if as_json:
         print_json(to_json(outcome))
-    elif code is ExitCode.OK:
-        say(str(outcome.command.session_id))
     else:
-        remark(f"semo: The session {str(outcome.command.session_id)[:8]} {summarise(outcome)}")
-    return code
+        _tell(outcome)
+    return exit_code_of(outcome)
+
+
+def _tell(outcome: Outcome) -> None:
+    if outcome.result is not None and not outcome.result.success:
+        raise ConsoleError(f"The session could not be started: {outcome.result.message or outcome.result.error}")
+    say(str(outcome.command.session_id))
+    if outcome.result is None:
+        remark(summarise(outcome))
 
 
 def _request(role: str, profile: str, cwd: Path | None) -> CreateSession:
