@@ -81,9 +81,7 @@ class GhosttyTerminal:
         return int(self._get("SCROLLBACK_ROWS", "size_t*"))
 
     def alternate(self) -> bool:
-        return bool(
-            self._get("ACTIVE_SCREEN", "GhosttyTerminalScreen*") == lib.GHOSTTY_TERMINAL_SCREEN_ALTERNATE
-        )
+        return bool(self._get("ACTIVE_SCREEN", "GhosttyTerminalScreen*") == lib.GHOSTTY_TERMINAL_SCREEN_ALTERNATE)
 
     def ground(self) -> bool:
         return bool(self._get("VT_GROUND", "bool*"))
@@ -144,9 +142,7 @@ class GhosttyTerminal:
     def continuation(self) -> bytes:
         """The bytes of the sequence in progress. Raises `GhosttyError` when it is too long to be kept."""
         return _take_buffer(
-            lambda buffer, length: lib.ghostty_terminal_continuation_alloc(
-                self._handle, ffi.NULL, buffer, length
-            ),
+            lambda buffer, length: lib.ghostty_terminal_continuation_alloc(self._handle, ffi.NULL, buffer, length),
             "continuation",
         )
 
@@ -158,15 +154,11 @@ class GhosttyTerminal:
 
     def _get(self, name: str, ctype: str) -> Any:
         out = ffi.new(ctype)
-        _check(
-            lib.ghostty_terminal_get(self._handle, getattr(lib, f"GHOSTTY_TERMINAL_DATA_{name}"), out), name
-        )
+        _check(lib.ghostty_terminal_get(self._handle, getattr(lib, f"GHOSTTY_TERMINAL_DATA_{name}"), out), name)
         return out[0]
 
     def _set(self, name: str, value: Any) -> None:
-        _check(
-            lib.ghostty_terminal_set(self._handle, getattr(lib, f"GHOSTTY_TERMINAL_OPT_{name}"), value), name
-        )
+        _check(lib.ghostty_terminal_set(self._handle, getattr(lib, f"GHOSTTY_TERMINAL_OPT_{name}"), value), name)
 
     def _configure(self) -> None:
         self._set("SCROLLBACK_MAX_LINES", ffi.new("size_t*", _SCROLLBACK_LINES))
@@ -223,9 +215,7 @@ class GhosttyTerminal:
         value, get_row, get_flag, key = point.value, lib.ghostty_grid_ref_row, lib.ghostty_row_get, _ROW_WRAP
         flags = []
         for value.y in range(first, first + count):
-            failed = (
-                _GRID_REF(self._handle, point[0], ref) or get_row(ref, row) or get_flag(row[0], key, wrapped)
-            )
+            failed = _GRID_REF(self._handle, point[0], ref) or get_row(ref, row) or get_flag(row[0], key, wrapped)
             _check(failed, f"wrap flag of {area} row {value.y}")
             flags.append(wrapped[0])
         return flags
@@ -243,14 +233,10 @@ class GhosttyTerminal:
         options.emit = lib.GHOSTTY_FORMATTER_FORMAT_VT
         options.selection = selection
         formatter = ffi.new("GhosttyFormatter*")
-        _check(
-            lib.ghostty_formatter_terminal_new(ffi.NULL, formatter, self._handle, options[0]), "formatter_new"
-        )
+        _check(lib.ghostty_formatter_terminal_new(ffi.NULL, formatter, self._handle, options[0]), "formatter_new")
         try:
             return _take_buffer(
-                lambda buffer, length: lib.ghostty_formatter_format_alloc(
-                    formatter[0], ffi.NULL, buffer, length
-                ),
+                lambda buffer, length: lib.ghostty_formatter_format_alloc(formatter[0], ffi.NULL, buffer, length),
                 "format",
             )
         finally:
@@ -271,9 +257,7 @@ _TRACK = union_fn(
     "ghostty_terminal_grid_ref_track",
     "GhosttyResult(*)(GhosttyTerminal, GhosttyPointS, GhosttyTrackedGridRef*)",
 )
-_GRID_REF = union_fn(
-    "ghostty_terminal_grid_ref", "GhosttyResult(*)(GhosttyTerminal, GhosttyPointS, GhosttyGridRef*)"
-)
+_GRID_REF = union_fn("ghostty_terminal_grid_ref", "GhosttyResult(*)(GhosttyTerminal, GhosttyPointS, GhosttyGridRef*)")
 
 
 def _take_buffer(allocate: Callable[[Any, Any], int], what: str) -> bytes:

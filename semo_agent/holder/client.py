@@ -65,9 +65,7 @@ class HolderClient:
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 
-    async def request(
-        self, verb: str, body: bytes = b"", *, timeout: float = _REASONABLE, **fields: Any
-    ) -> Header:
+    async def request(self, verb: str, body: bytes = b"", *, timeout: float = _REASONABLE, **fields: Any) -> Header:
         """Ask and wait for the reply. Raises `TerminalError`, or the leaf of it that says what happened."""
         number, reply = self._send(verb, body, fields)
         try:
@@ -130,9 +128,7 @@ class HolderClient:
         replies, self._replies = self._replies, {}
         for reply in replies.values():
             if not reply.done():
-                reply.set_result(
-                    {"kind": "died", "error": "The holder of the terminals is gone.", "cause": cause}
-                )
+                reply.set_result({"kind": "died", "error": "The holder of the terminals is gone.", "cause": cause})
 
 
 _ERRORS: dict[str, type[TerminalError]] = {

@@ -166,9 +166,7 @@ class Holder:
 
     # Verbs
 
-    def _hello(
-        self, connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]
-    ) -> None:
+    def _hello(self, connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
         if header["version"] != VERSION:
             raise RequestError(
                 "version",
@@ -178,9 +176,7 @@ class Holder:
         connection.greeted = True
         reply({"version": VERSION, "pid": os.getpid()})
 
-    def _open(
-        self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]
-    ) -> None:
+    def _open(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
         argv, cwd, cols, rows = header["argv"], header["cwd"], header["cols"], header["rows"]
         if not argv or not all(isinstance(word, str) for word in argv):
             raise RequestError("launch", "There is no program to start: argv must be a list of texts.")
@@ -218,9 +214,7 @@ class Holder:
         # It may have ended before it was in the table, and then its signal found nothing to reap.
         self._reap(tab)
 
-    def _list(
-        self, _connection: Connection, _header: Header, _body: bytes, reply: Callable[..., None]
-    ) -> None:
+    def _list(self, _connection: Connection, _header: Header, _body: bytes, reply: Callable[..., None]) -> None:
         reply({"tabs": [tab.describe() for tab in self._tabs.values()]})
 
     def _write(self, connection: Connection, header: Header, body: bytes, reply: Callable[..., None]) -> None:
@@ -232,22 +226,16 @@ class Holder:
         tab.queue(PendingWrite(key, body, functools.partial(_report_write, reply)))
         self._watch(tab)
 
-    def _abandon(
-        self, connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]
-    ) -> None:
+    def _abandon(self, connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
         self._tab(header).abandon((connection.number, header["write"]))
         reply({})
 
-    def _resize(
-        self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]
-    ) -> None:
+    def _resize(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
         tab = self._tab(header)
         tab.resize(header["cols"], header["rows"])
         reply({"end": tab.output.end})
 
-    def _signal(
-        self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]
-    ) -> None:
+    def _signal(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
         tab = self._tab(header)
         group = None if tab.finished else tab.foreground_group()
         if group is None:
@@ -260,9 +248,7 @@ class Holder:
         tab.fail_writes("ended")
         self._end_tab(tab, header["grace"], lambda: reply({"exit": tab.exit, "end": tab.output.end}))
 
-    def _forget(
-        self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]
-    ) -> None:
+    def _forget(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
         tab = self._tab(header)
         if not tab.finished:
             raise RequestError("bad_request", "The program still runs; end it first.")
@@ -272,9 +258,7 @@ class Holder:
         reply({})
         self._watch_idleness()
 
-    def _attach(
-        self, connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]
-    ) -> None:
+    def _attach(self, connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
         tab = self._tab(header)
         # The last one to attach has the tab: a new agent takes over from one that hangs.
         for other in self._connections.values():
@@ -289,9 +273,7 @@ class Holder:
         self._watch(tab)
         reply({})
 
-    def _shutdown(
-        self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]
-    ) -> None:
+    def _shutdown(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
         left = set(self._tabs)
 
         def ended(tab_id: str) -> None:

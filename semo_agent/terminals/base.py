@@ -196,9 +196,7 @@ class Terminal(ABC):
         """The last marks, oldest first, where they are now; a new instance has them too."""
 
     @abstractmethod
-    async def text_between(
-        self, tab_id: str, start: Position, end: Position, *, max_bytes: int = 200_000
-    ) -> Excerpt:
+    async def text_between(self, tab_id: str, start: Position, end: Position, *, max_bytes: int = 200_000) -> Excerpt:
         """Plain output from `start` to `end`, its last `max_bytes`; without the line end at its very end.
 
         Rows that were wrapped are joined. Where the cursor went back above `start`, the screen from its top.

@@ -131,9 +131,7 @@ class PtyTerminal(Terminal):
         recent = self._stream(tab_id).emulator.marks
         return [MarkSeen(tab_id, mark.kind, mark.parameters, mark.at) for mark in recent]
 
-    async def text_between(
-        self, tab_id: str, start: Position, end: Position, *, max_bytes: int = 200_000
-    ) -> Excerpt:
+    async def text_between(self, tab_id: str, start: Position, end: Position, *, max_bytes: int = 200_000) -> Excerpt:
         stream = self._stream(tab_id)
         log, screen = stream.transcript.view(), stream.emulator.screen()
         start, end = stream.emulator.where(start), stream.emulator.where(end)
@@ -143,17 +141,13 @@ class PtyTerminal(Terminal):
         stream = self._stream(tab_id)
         size = checked(size)
         reply = await self._living().request("resize", tab=tab_id, cols=size.cols, rows=size.rows)
-        await _within(
-            _CATCH_UP_SECONDS, stream.resize(reply["end"], size), "The tab is too busy to be resized."
-        )
+        await _within(_CATCH_UP_SECONDS, stream.resize(reply["end"], size), "The tab is too busy to be resized.")
 
     async def close(self, tab_id: str, *, grace: float = 3.0) -> ExitStatus:
         stream = self._stream(tab_id)
         client = self._living()
         await client.request("end", tab=tab_id, grace=grace, timeout=grace + 10.0)
-        await _within(
-            _CATCH_UP_SECONDS, stream.exited.wait(), "The last output of the tab was not read in time."
-        )
+        await _within(_CATCH_UP_SECONDS, stream.exited.wait(), "The last output of the tab was not read in time.")
         await client.request("forget", tab=tab_id)
         self._streams.pop(tab_id, None)
         stream.emulator.close()
@@ -174,9 +168,7 @@ class PtyTerminal(Terminal):
     async def _attach(self, client: HolderClient, tab: Header, transcript: Transcript) -> TabInfo:
         """Begin to read a tab where the transcript ends."""
         info = _info(tab)
-        stream = TabStream(
-            info, transcript, client, self._events, answered=tab["answered"], clock=self._clock
-        )
+        stream = TabStream(info, transcript, client, self._events, answered=tab["answered"], clock=self._clock)
         # Before the request: output follows its reply at once.
         self._streams[info.tab_id] = stream
         await client.request("attach", tab=info.tab_id, offset=stream.offset)

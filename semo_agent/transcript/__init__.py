@@ -165,9 +165,7 @@ class Transcript:
             "tab": batch.saved.tab_id,
             "offset": batch.saved.offset,
             "open": [open_segment.first, open_segment.count, open_segment.size],
-            "first": min(
-                (s.first for s in self._segments[len(batch.dropped) :]), default=batch.segment.first
-            ),
+            "first": min((s.first for s in self._segments[len(batch.dropped) :]), default=batch.segment.first),
             "epochs": [[e.epoch, e.ordinal, e.number] for e in batch.epochs],
         }
         draft = self.folder / "state.draft"

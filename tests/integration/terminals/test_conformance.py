@@ -412,9 +412,7 @@ async def test_a_terminal_that_was_not_started_says_so(kit: PtyKit) -> None:
         await kit.terminal().open(LaunchSpec("t", ("cat",), "/", ENV))
 
 
-async def test_the_death_of_the_backend_ends_every_tab_and_fails_every_call(
-    kit: PtyKit, agent: Watched
-) -> None:
+async def test_the_death_of_the_backend_ends_every_tab_and_fails_every_call(kit: PtyKit, agent: Watched) -> None:
     tabs = [await agent.open("cat", tag=str(number)) for number in range(2)]
     await kit.kill_backend()
     for tab in tabs:

@@ -132,16 +132,7 @@ def test_invalid_utf8_is_shown_as_replacement_characters() -> None:
 
 @pytest.mark.parametrize("end", [b"\x07", b"\x1b\\"])
 def test_marks_stand_where_the_stream_stood(end: bytes) -> None:
-    stream = (
-        b"\x1b]133;A"
-        + end
-        + b"$ \x1b]133;B"
-        + end
-        + b"ls\r\n\x1b]133;C"
-        + end
-        + b"out\r\n\x1b]133;D;3;x=y"
-        + end
-    )
+    stream = b"\x1b]133;A" + end + b"$ \x1b]133;B" + end + b"ls\r\n\x1b]133;C" + end + b"out\r\n\x1b]133;D;3;x=y" + end
     assert run(b"\r\n" * 3 + stream).marks == [
         Mark("A", "", Position(0, 3, 0)),
         Mark("B", "", Position(0, 3, 2)),

@@ -8,9 +8,7 @@ frames = st.lists(st.tuples(st.dictionaries(st.text(), st.integers() | st.text()
 
 
 @given(frames, st.integers(1, 50))
-def test_frames_come_out_whole_however_they_arrive(
-    sent: list[tuple[dict[str, int | str], bytes]], step: int
-) -> None:
+def test_frames_come_out_whole_however_they_arrive(sent: list[tuple[dict[str, int | str], bytes]], step: int) -> None:
     stream = b"".join(pack(header, body) for header, body in sent)
     reader = FrameReader()
     received = [frame for at in range(0, len(stream), step) for frame in reader.feed(stream[at : at + step])]
