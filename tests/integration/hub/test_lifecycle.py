@@ -15,6 +15,7 @@ import httpx
 import psycopg
 import pytest
 
+from semo_hub.postgres import Postgres
 from tests.integration.hub.conftest import make_user, signed_in
 from tests.integration.hub.test_realtime import admit, listen
 from tests.integration.hub_fixture import RunningHub, end_hub, launch, running_hub, start_hub
@@ -106,6 +107,16 @@ def test_postgres_dies_with_a_killed_hub_and_the_next_hub_starts(state: Path) ->
         assert not is_alive(postgres)
     finally:
         end_hub(second)
+
+
+async def test_a_postgres_that_was_left_running_is_replaced(state: Path) -> None:
+    left_over = Postgres(state / "postgres")
+    await left_over.start()
+    async with running_hub(state, SQL) as hub:
+        assert hub.postgres_pid != left_over.pid
+        assert not is_alive(left_over.pid)
+        assert "an earlier hub left behind" in hub.log
+    await left_over.stop()
 
 
 def test_a_pid_file_that_names_a_stranger_does_not_block_the_start(state: Path) -> None:
