@@ -12,7 +12,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from semo_hub.auth import Caller
 from semo_hub.catalog import Catalog
-from semo_hub.problems import problem_of, saturated, unreachable
+from semo_hub.problems import problem_of, saturated, unreachable, unstorable
 from semo_hub.statements import Statement
 
 SEARCH_PATH = "public, extensions"
@@ -152,6 +152,8 @@ async def _translated(*, anonymous: bool) -> AsyncIterator[None]:
             yield
     except PoolTimeout as err:
         raise saturated() from err
+    except UnicodeEncodeError as err:
+        raise unstorable(str(err)) from err
     except psycopg.Error as err:
         raise problem_of(err, anonymous=anonymous) from err
     except TimeoutError as err:

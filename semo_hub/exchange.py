@@ -10,7 +10,7 @@ import structlog
 
 MAX_FRAME = 1_000_000  # bytes; the Python client breaks its connection at 1 MiB
 _MAX_WAITING = 2_000  # frames
-_MAX_WAITING_BYTES = 8 * 1024 * 1024
+_MAX_WAITING_SIZE = 8 * 1024 * 1024  # characters
 
 log = structlog.get_logger("semo_hub.exchange")
 
@@ -52,7 +52,8 @@ class Exchange:
         if not listeners:
             return
         frame = broadcast_frame(topic.name, payload)
-        if len(frame) > MAX_FRAME:
+        # No character takes more than four bytes: only a long frame needs to be measured.
+        if len(frame) * 4 > MAX_FRAME and len(frame.encode()) > MAX_FRAME:
             log.warning("a broadcast is too large for any client", topic=topic.name, characters=len(frame))
             return
         for listener in list(listeners):
@@ -71,7 +72,7 @@ class Outbox:
 
     def put(self, frame: str) -> None:
         """Add a frame; when there is no room the outbox has overflowed for good, and its socket must go."""
-        if len(self._frames) >= _MAX_WAITING or self._size + len(frame) > _MAX_WAITING_BYTES:
+        if len(self._frames) >= _MAX_WAITING or self._size + len(frame) > _MAX_WAITING_SIZE:
             self.overflowed.set()
             return
         self._frames.append(frame)

@@ -35,12 +35,8 @@ class LoopbackOnly:
         if refusal is None:
             await self._app(scope, receive, send)
             return
-        response = JSONResponse({"message": refusal}, 403)
-        if scope["type"] == "websocket":
-            await receive()
-            await response(scope, receive, _as_denial(send))
-        else:
-            await response(scope, receive, send)
+        # For a WebSocket Starlette makes this the answer to the handshake.
+        await JSONResponse({"message": refusal}, 403)(scope, receive, send)
 
 
 class Gateway:
@@ -169,15 +165,6 @@ def _is_loopback(host: str) -> bool:
         return name == "localhost" or ip_address(name).is_loopback
     except ValueError:
         return False
-
-
-def _as_denial(send: Send) -> Send:
-    """An HTTP answer in the place of a WebSocket handshake."""
-
-    async def denial(message: dict[str, object]) -> None:
-        await send({**message, "type": str(message["type"]).replace("http.", "websocket.http.", 1)})
-
-    return denial  # type: ignore[return-value] # Starlette's Message is a mutable mapping of the same kind
 
 
 async def _answer_problem(_request: Request, err: Exception) -> Response:

@@ -41,13 +41,15 @@ class Message:
         """Raises NotAMessage."""
         try:
             content = json.loads(text)
-        except ValueError as err:
+        except (ValueError, RecursionError) as err:
             raise NotAMessage("it is not JSON") from err
         if not isinstance(content, dict):
             raise NotAMessage("it is not an object")
         topic, event, payload = content.get("topic"), content.get("event"), content.get("payload")
         if not isinstance(topic, str) or not isinstance(event, str):
             raise NotAMessage("topic and event are no texts")
+        if not topic.isprintable():
+            raise NotAMessage("its topic holds control characters")
         refs = [None if content.get(key) is None else str(content[key]) for key in ("ref", "join_ref")]
         return cls(topic, event, payload if isinstance(payload, dict) else {}, *refs)
 

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import pwd
 import shutil
 import signal
 import stat
@@ -75,8 +76,12 @@ def find_installation() -> Path:
 class Postgres:
     """One PostgreSQL server with its data in a folder, reachable by a unix socket only."""
 
-    def __init__(self, folder: Path, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, folder: Path, *, user_namespaces: bool = True, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`user_namespaces` False: do without them when run as root, as some containers must."""
         self._folder = folder
+        self._user_namespaces = user_namespaces
         self._data = folder / "data"
         self._monotonic = monotonic
         self._installation = find_installation()
@@ -191,17 +196,17 @@ class Postgres:
         self._launcher_options = []
         if os.geteuid() != 0:
             return
-        status, _ = await self._run(["--check"], "/bin/true")
-        if status == 0:
+        if self._user_namespaces and (await self._run("--check"))[0] == 0:
+            await asyncio.to_thread(_give_to, "root", self._folder, self._sockets)
             return
         self._launcher_options = ["--as-nobody"]
-        await asyncio.to_thread(_give_to_nobody, self._folder, self._sockets)
-        status, _ = await self._run(["--as-nobody"], "/usr/bin/env", "test", "-x", str(self._folder))
+        await asyncio.to_thread(_give_to, "nobody", self._folder, self._sockets)
+        program = self._installation / "bin" / "postgres"
+        status, output = await self._run("--check", "--", str(self._folder), str(self._sockets), str(program))
         if status != 0:
             raise PostgresError(
                 "PostgreSQL cannot run as root here: the system refuses user namespaces, and the user nobody "
-                f"cannot reach {self._folder}; run SEMO as an ordinary user, or choose a --state-dir below "
-                "folders that everyone may enter."
+                f"cannot reach {output}; run SEMO as an ordinary user, or in folders that everyone may enter."
             )
 
     async def _make_data(self) -> None:
@@ -209,7 +214,7 @@ class Postgres:
         draft = self._folder / "data.draft"
         await asyncio.to_thread(shutil.rmtree, draft, ignore_errors=True)
         status, output = await self._run(
-            self._launcher_options,
+            "--",
             str(self._installation / "bin" / "initdb"),
             f"--pgdata={draft}",
             f"--username={SUPERUSER}",
@@ -238,7 +243,7 @@ class Postgres:
         if found != ours:
             raise PostgresError(
                 f"{self._data} was made by PostgreSQL {found} and this is {ours}: move it with pg_dump, or "
-                " choose another state folder with --state-dir."
+                "choose another state folder with --state-dir."
             )
 
     async def _launch_until_ready(self) -> None:
@@ -266,7 +271,8 @@ class Postgres:
         try:
             # From the loop's thread: the kernel takes the death of the starting thread for the parent's.
             self._process = await asyncio.create_subprocess_exec(
-                *_launcher(*self._launcher_options, "--parent", str(os.getpid())),
+                *_launcher(*self._launcher_options),
+                "--",
                 str(self._installation / "bin" / "postgres"),
                 "-D",
                 str(self._data),
@@ -297,11 +303,11 @@ class Postgres:
                 return True
         return False
 
-    async def _run(self, launcher_options: list[str], *program: str) -> tuple[int, str]:
+    async def _run(self, *arguments: str) -> tuple[int, str]:
         """Run a short program under the identity PostgreSQL will have: its exit status and output."""
         process = await asyncio.create_subprocess_exec(
-            *_launcher(*launcher_options, "--parent", str(os.getpid())),
-            *program,
+            *_launcher(*self._launcher_options),
+            *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -315,7 +321,7 @@ class Postgres:
 
 def _launcher(*options: str) -> list[str]:
     """As a plain file and without site packages it starts in a third of the time."""
-    return [sys.executable, "-I", "-S", str(unprivileged.__file__), *options, "--"]
+    return [sys.executable, "-I", "-S", str(unprivileged.__file__), "--parent", str(os.getpid()), *options]
 
 
 def _environment() -> dict[str, str]:
@@ -333,17 +339,27 @@ def _socket_folder(folder: Path) -> Path:
 
 
 def _make_socket_folder(folder: Path) -> None:
+    """Every role may connect without a password, so only the owner may get as far as the socket."""
     make_private_folder(folder)
     found = folder.lstat()
     # In a shared folder somebody else may have made it first, to listen in.
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-        raise StateFolderError(f"{folder} is not a private folder of this user: remove it and start again.")
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), _nobody()):
+        raise StateFolderError(f"{folder} does not belong to this user: remove it and start again.")
+    folder.chmod(0o700)
 
 
-def _give_to_nobody(*folders: Path) -> None:
+def _nobody() -> int:
+    """The user that owns the data where root can run PostgreSQL in no other way; for others it is nobody."""
+    return pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else os.geteuid()
+
+
+def _give_to(user: str, *folders: Path) -> None:
+    """PostgreSQL takes only data of its own user, which may have been another at the last start."""
+    wanted = pwd.getpwnam(user).pw_uid
     for folder in folders:
         for path in (folder, *folder.rglob("*")):
-            shutil.chown(path, "nobody")
+            if path.lstat().st_uid != wanted:
+                os.chown(path, wanted, -1, follow_symlinks=False)
 
 
 def _version_of(installation: Path) -> str:

@@ -68,7 +68,7 @@ def problem_of(err: psycopg.Error, *, anonymous: bool) -> Problem:
     """The answer to an error of the database; `anonymous` decides what a missing privilege means."""
     code = err.sqlstate
     if code is None:
-        return unreachable()
+        return unstorable(str(err)) if isinstance(err, psycopg.DataError) else unreachable()
     diagnostic = err.diag
     return Problem(
         _status(code, anonymous),
@@ -82,6 +82,11 @@ def problem_of(err: psycopg.Error, *, anonymous: bool) -> Problem:
 def unreachable() -> Problem:
     """The database can't be reached; clients try a read again by themselves."""
     return Problem(503, "PGRST001", "Could not connect with the database due to an internal error.")
+
+
+def unstorable(reason: str) -> Problem:
+    """A text that PostgreSQL has no form for: it holds a zero byte or half a surrogate pair."""
+    return Problem(400, "22021", reason)
 
 
 def saturated() -> Problem:

@@ -26,6 +26,7 @@ OPERATORS = {
 }
 IS_VALUES = ("null", "not_null", "true", "false", "unknown")
 
+_MAX_DEPTH = 20  # of and(or(...)): each level reads its text again
 _SPECIAL = ("select", "order", "limit", "offset", "columns", "on_conflict", "apikey")
 _LOGIC = re.compile(r"(?P<not>not\.)?(?P<operator>and|or)")
 _PATH_STEP = re.compile(r"(->>|->)")
@@ -198,18 +199,20 @@ def _parse_names(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(unquote(item.strip()) for item in split_list(text))
 
 
-def _parse_group(logic: re.Match[str], value: str) -> Group:
+def _parse_group(logic: re.Match[str], value: str, depth: int = 1) -> Group:
+    if depth > _MAX_DEPTH:
+        raise malformed('"failed to parse logic tree"', "it is nested too deeply")
     if not (value.startswith("(") and value.endswith(")") and len(value) > 2):
         raise malformed(f'"failed to parse logic tree ({value})"', "parentheses are expected around it")
-    members = tuple(_parse_member(item) for item in split_list(value[1:-1]))
+    members = tuple(_parse_member(item, depth) for item in split_list(value[1:-1]))
     return Group(logic["operator"], members, bool(logic["not"]))
 
 
-def _parse_member(item: str) -> Condition | Group:
+def _parse_member(item: str, depth: int) -> Condition | Group:
     if nested := re.fullmatch(r"((?:not\.)?(?:and|or))(\(.*\))", item, flags=re.DOTALL):
         logic = _LOGIC.fullmatch(nested[1])
         if logic:
-            return _parse_group(logic, nested[2])
+            return _parse_group(logic, nested[2], depth + 1)
     column, dot, rest = item.partition(".")
     if not dot:
         raise malformed(f'"failed to parse logic tree ({item})"', "column.operator.value is expected")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import structlog
 from starlette.responses import JSONResponse, Response
 from starlette.websockets import WebSocket
 
@@ -14,14 +15,19 @@ from semo_hub.database import Database
 from semo_hub.errors import AccessDenied
 from semo_hub.exchange import Exchange, Topic, stored_payload
 from semo_hub.pgoutput import Inserted
-from semo_hub.policies import Policies, PolicyUnavailable
-from semo_hub.shutdown import Shutdown
 from semo_hub.phoenix import Socket
+from semo_hub.policies import Policies, PolicyUnavailable
+from semo_hub.problems import Problem
+from semo_hub.shutdown import Shutdown
 
 VERSION = "1.0.0"
 
 _KEEP_MESSAGES = "72 hours"
+_PRUNE = "delete from realtime.messages where inserted_at < now() - %s::interval"
 _PRUNE_EVERY = 3600.0  # s
+
+
+log = structlog.get_logger("semo_hub.realtime")
 
 
 class Realtime:
@@ -76,10 +82,12 @@ class Realtime:
     async def prune(self, shutdown: Shutdown) -> None:
         """Delete messages that nobody will ask for again, once an hour until `shutdown`."""
         while not await shutdown.within(_PRUNE_EVERY):
-            async with self._database.admin() as connection:
-                await connection.execute(
-                    "delete from realtime.messages where inserted_at < now() - %s::interval", [_KEEP_MESSAGES]
-                )
+            try:
+                async with self._database.admin() as connection:
+                    await connection.execute(_PRUNE, [_KEEP_MESSAGES])
+            except Problem as err:
+                # The next hour will do: a database that is just restarting must not end the hub.
+                log.warning("old messages were not deleted", error=err.message)
 
 
 def _read_message(message: dict[str, Any]) -> tuple[Topic, str]:

@@ -116,7 +116,8 @@ async def _start(connection: psycopg.AsyncConnection) -> None:
     await _flush_and_wait(connection.pgconn)
     result = connection.pgconn.get_result()
     if result is None or result.status != ExecStatus.COPY_BOTH:
-        raise PostgresError(f"replication was refused: {result.error_message if result else 'no answer'}")
+        reason = result.get_error_message() if result else "no answer"
+        raise PostgresError(f"replication was refused: {reason}")
 
 
 async def _flush_and_wait(pgconn: PGconn) -> None:

@@ -193,7 +193,7 @@ class Payload:
     @classmethod
     def of_rows(cls, body: bytes, query: Query) -> "Payload | None":
         """Rows to insert: an object, or an array of objects with equal keys; None when there is none."""
-        content = read_json_body(body)
+        text, content = read_json_body(body)
         rows = content if isinstance(content, list) else [content]
         if not all(isinstance(row, dict) for row in rows):
             raise Problem(400, "PGRST102", "Empty or invalid json")
@@ -204,24 +204,24 @@ class Payload:
         columns = tuple(rows[0]) if query.columns is None else query.columns
         if not columns and len(rows) > 1:
             raise Problem(400, "PGRST102", "Several rows must name their columns")
-        text = body.decode()
         return cls(text if isinstance(content, list) else f"[{text}]", columns)
 
     @classmethod
     def of_changes(cls, body: bytes, query: Query) -> "Payload | None":
         """Values to set; None when there is none."""
-        content = read_json_body(body)
+        text, content = read_json_body(body)
         if not isinstance(content, dict):
             raise Problem(400, "PGRST102", "Empty or invalid json")
         columns = tuple(content) if query.columns is None else query.columns
-        return cls(body.decode(), columns) if columns else None
+        return cls(text, columns) if columns else None
 
 
-def read_json_body(body: bytes) -> Any:
-    """The JSON value of a body. Raises Problem (PGRST102)."""
+def read_json_body(body: bytes) -> tuple[str, Any]:
+    """The text of a body and the JSON value in it. Raises Problem (PGRST102)."""
     try:
-        return json.loads(body)
-    except ValueError as err:
+        text = body.decode()
+        return text, json.loads(text)
+    except (ValueError, RecursionError) as err:
         raise Problem(400, "PGRST102", "Empty or invalid json") from err
 
 
@@ -250,10 +250,10 @@ def _call(facts: Facts, asked: Asked) -> Call:
 
 
 def _body_arguments(body: bytes) -> Arguments:
-    content = read_json_body(body or b"{}")
+    text, content = read_json_body(body or b"{}")
     if not isinstance(content, dict):
         raise Problem(400, "PGRST102", "Empty or invalid json")
-    return Arguments(frozenset(content), json=(body or b"{}").decode())
+    return Arguments(frozenset(content), json=text)
 
 
 def _check_of(asked: Asked, *, one_row: bool) -> Check | None:

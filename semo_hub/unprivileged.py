@@ -1,9 +1,11 @@
 """Start a program that refuses to run as root, and let it die with its parent.
 
-python -m semo_hub.unprivileged [--parent PID] [--as-nobody] [--check] -- PROGRAM ARGUMENT...
+python -m semo_hub.unprivileged [--parent PID] [--as-nobody] -- PROGRAM ARGUMENT...
+python -m semo_hub.unprivileged [--as-nobody] --check -- PATH...
 
 As root the program gets a user namespace in which root is called 1000: it is content, and every file stays
-owned by the real user. With `--as-nobody` it becomes the user nobody instead. Anyone else is left alone.
+owned by the real user. With `--as-nobody` it becomes the user nobody instead, who may still pass through any
+folder. Anyone else is left alone.
 Only the standard library is used, so that it also runs as a plain file with `python -I -S`.
 """
 
@@ -12,6 +14,7 @@ import ctypes
 import os
 import pwd
 import signal
+import struct
 import sys
 
 NAMESPACE_REFUSED = 77
@@ -19,6 +22,11 @@ CANNOT_EXECUTE = 78
 
 _CLONE_NEWUSER = 0x10000000
 _PR_SET_PDEATHSIG = 1
+_PR_SET_KEEPCAPS = 8
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_RAISE = 2
+_CAP_DAC_OVERRIDE = 1
+_LINUX_CAPABILITY_VERSION_3 = 0x20080522
 _ORDINARY_ID = 1000
 
 
@@ -31,7 +39,7 @@ def main(arguments: list[str]) -> int:
             sys.stderr.write(f"cannot give up root: {err}\n")
             return NAMESPACE_REFUSED
     if options.check:
-        return 0
+        return _check(options.program)
     # After the identity has changed, because a change of credentials clears it; before exec, which keeps it.
     _die_with(options.parent)
     try:
@@ -51,6 +59,16 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     if not options.program and not options.check:
         parser.error("which program?")
     return options
+
+
+def _check(paths: list[str]) -> int:
+    """Whether this identity can enter the folders and execute the files in `paths`; says which not."""
+    for path in paths:
+        # access() ignores capabilities, which count for opening; PostgreSQL asks it about its own program.
+        if not os.path.isdir(f"{path}/.") and not os.access(path, os.X_OK):  # noqa: PTH112 (start-up time)
+            sys.stdout.write(path)
+            return CANNOT_EXECUTE
+    return 0
 
 
 def _enter_user_namespace() -> None:
@@ -73,9 +91,26 @@ def _enter_user_namespace() -> None:
 
 def _become_nobody() -> None:
     nobody = pwd.getpwnam("nobody")
+    libc = ctypes.CDLL(None, use_errno=True)
+    linux = sys.platform.startswith("linux")
+    if linux:
+        libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
     os.setgroups([])
     os.setgid(nobody.pw_gid)
     os.setuid(nobody.pw_uid)
+    if linux:
+        _keep_access_to_folders(libc)
+
+
+def _keep_access_to_folders(libc: ctypes.CDLL) -> None:
+    """Keep the one capability that leads through a home folder of root, which is closed to nobody.
+
+    Where even that is refused, the caller finds out that the folder cannot be reached.
+    """
+    header = struct.pack("Ii", _LINUX_CAPABILITY_VERSION_3, 0)
+    one = 1 << _CAP_DAC_OVERRIDE
+    libc.capset(header, struct.pack("6I", one, one, one, 0, 0, 0))
+    libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0)
 
 
 def _die_with(parent: int) -> None:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -41,27 +42,28 @@ def make_user(superuser: psycopg.Connection) -> str:
     return user_id
 
 
-@pytest.fixture
-async def sign_in(hub: RunningHub) -> AsyncIterator[SignIn]:
-    """The real client as a user, with a token of the hub."""
-    clients: list[AsyncClient] = []
-
-    async def sign_in(user_id: str, *, ttl: float = 3600.0) -> AsyncClient:
-        token = hub.token_for(user_id, ttl=ttl)
-        options = AsyncClientOptions(
-            headers={"Authorization": f"Bearer {token}"},
-            httpx_client=httpx.AsyncClient(trust_env=False),
-        )
+@asynccontextmanager
+async def signed_in(hub: RunningHub, user_id: str, *, ttl: float = 3600.0) -> AsyncIterator[AsyncClient]:
+    """The real client as a user, with a token of the hub that is good for `ttl` seconds."""
+    token = hub.token_for(user_id, ttl=ttl)
+    async with httpx.AsyncClient(trust_env=False) as http:
+        options = AsyncClientOptions(headers={"Authorization": f"Bearer {token}"}, httpx_client=http)
         client = await acreate_client(hub.url, hub.keys.publishable_key, options)
         await client.realtime.set_auth(token)
-        clients.append(client)
-        return client
+        try:
+            yield client
+        finally:
+            await client.realtime.close()
 
-    yield sign_in
-    for client in clients:
-        await client.realtime.close()
-        if client.options.httpx_client is not None:
-            await client.options.httpx_client.aclose()
+
+@pytest.fixture
+async def sign_in(hub: RunningHub) -> AsyncIterator[SignIn]:
+    async with AsyncExitStack() as clients:
+
+        async def sign_in(user_id: str, *, ttl: float = 3600.0) -> AsyncClient:
+            return await clients.enter_async_context(signed_in(hub, user_id, ttl=ttl))
+
+        yield sign_in
 
 
 @pytest.fixture
