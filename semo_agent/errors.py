@@ -3,6 +3,10 @@
 AgentError
 ├── ConfigurationError     the agent can't run as it is configured
 ├── ProfileError           a profile can't be read
+│   └── UnknownProfile     there is none of this name
+├── ClaimLost              the office gave the command to someone else, or ended it
+├── Superseded             another agent process acts for this host
+├── Stopping               the agent stops; what runs goes on and is looked after at its next start
 └── TerminalError          the terminal did not do it
     ├── TabNotFound        the tab is gone
     ├── LaunchFailed       the program can't be started
@@ -21,6 +25,22 @@ class ConfigurationError(AgentError):
 
 class ProfileError(AgentError):
     """A profile can't be read."""
+
+
+class UnknownProfile(ProfileError):
+    """There is no profile of this name."""
+
+
+class ClaimLost(AgentError):
+    """The office gave the command to someone else, or ended it. Nothing more is to be done for it."""
+
+
+class Superseded(AgentError):
+    """Another agent process acts for this host. Nothing more may be typed."""
+
+
+class Stopping(AgentError):
+    """The agent stops. What runs goes on in its terminal and is looked after at the next start."""
 
 
 class TerminalError(AgentError):

@@ -1,7 +1,7 @@
 """The contract of every terminal: PTY, tmux, iTerm2. One conformance suite holds for all of them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -29,7 +29,7 @@ class LaunchSpec:
 
 @dataclass(frozen=True, slots=True)
 class ExitStatus:
-    """How a program ended: an exit code, or the signal that killed it; `reason` where the terminal itself died."""
+    """How a program ended: exit code, or signal that killed it; `reason` where the terminal itself died."""
 
     code: int | None = None
     signal: int | None = None
@@ -58,7 +58,10 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of output. `text` is plain, `styled` the same with SGR; `wrapped`: it goes on in the next row."""
+    """One row of output. `text` is plain, `styled` the same with SGR; `wrapped`: it goes on in the next row.
+
+    Blanks at the end of `text` are left out where the row does not go on.
+    """
 
     epoch: int
     number: int
@@ -69,7 +72,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """The live screen. `base` is the number of its first row; on the alternate screen rows are not part of the log."""
+    """The live screen. `base` is the number of its first row; the alternate screen never enters the log."""
 
     epoch: int
     base: int
@@ -82,6 +85,14 @@ class Screen:
     bracketed_paste: bool
     application_cursor: bool
     size: Size
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """Text between two positions; `left_out`: rows before it that were dropped, too old or too many."""
+
+    text: str
+    left_out: int = 0
 
 
 class Key(StrEnum):
@@ -116,7 +127,7 @@ class TitleChanged:
 
 @dataclass(frozen=True, slots=True)
 class MarkSeen:
-    """A shell-integration mark, OSC 133: `kind` is its letter, `parameters` what follows, `at` where it stood."""
+    """A shell-integration mark, OSC 133: `kind` is its letter, `parameters` the rest, `at` its place."""
 
     tab_id: str
     kind: str
@@ -157,7 +168,7 @@ class Terminal(ABC):
         """Start a program in a new tab. Raises `LaunchFailed` when it can't be started."""
 
     @abstractmethod
-    async def list(self) -> list[TabInfo]:
+    async def list(self) -> Sequence[TabInfo]:
         """All tabs of ours, the ended ones too until they are closed."""
 
     @abstractmethod
@@ -177,8 +188,15 @@ class Terminal(ABC):
         """The live screen as of the last byte read."""
 
     @abstractmethod
-    async def lines(self, tab_id: str, first: int, last: int, *, epoch: int | None = None) -> list[Line]:
-        """Committed lines `first` to `last` (exclusive) of an epoch (default: the current one) that are still kept."""
+    async def lines(self, tab_id: str, first: int, last: int, *, epoch: int | None = None) -> Sequence[Line]:
+        """Committed lines `first` to `last` (exclusive) of an epoch (default: the current), if still kept."""
+
+    @abstractmethod
+    async def text_between(self, tab_id: str, start: Position, end: Position, *, max_bytes: int = 200_000) -> Excerpt:
+        """Plain output from `start` to `end`, its last `max_bytes`; without the line end at its very end.
+
+        Rows that were wrapped are joined. Where the cursor went back above `start`, the screen from its top.
+        """
 
     @abstractmethod
     async def resize(self, tab_id: str, size: Size) -> None:

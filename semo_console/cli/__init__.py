@@ -1,1 +1,52 @@
 """The `semo` command."""
+
+import sys
+from collections.abc import Sequence
+
+from semo_console.cli.exits import ExitCode
+from semo_console.errors import ConsoleError
+from semo_office.errors import OfficeError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code. The one place where an error becomes a sentence on standard error."""
+    from typer import TyperException
+
+    from semo_console.cli.app import app
+
+    for stream in (sys.stdout, sys.stderr):
+        # Output of programs is UTF-8 whatever the locale says.
+        stream.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]  # TextIO in typeshed
+    try:
+        code: int | None = app(args=arguments, prog_name="semo", standalone_mode=False)
+        return ExitCode.OK if code is None else code
+    except TyperException as error:
+        return _refuse(f"{error.format_message().rstrip('.')}. `semo --help` lists what there is.", ExitCode.USAGE)
+    except (ConsoleError, OfficeError) as error:
+        return _refuse(str(error), ExitCode.FAILED)
+    except PermissionError as error:
+        return _refuse(
+            f"{error.filename} is not yours to use. Choose another state folder with --state-dir.", ExitCode.FAILED
+        )
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        return _leave_quietly()
+    except Exception as error:  # noqa: BLE001  # the top: it is logged, and the operator is told where
+        from semo_console.cli.crash import record_crash
+
+        return _refuse(record_crash(error), ExitCode.FAILED)
+
+
+def _refuse(sentence: str, code: ExitCode) -> ExitCode:
+    one_line = " ".join(line.strip() for line in sentence.splitlines())
+    sys.stderr.write(f"semo: {one_line}\n")
+    return code
+
+
+def _leave_quietly() -> ExitCode:
+    """The reader of our output has gone (`semo output … | head`): nothing is left to say, at exit neither."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.FAILED

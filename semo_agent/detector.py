@@ -1,0 +1,192 @@
+"""What a session does, from evidence alone: marks, title and exit in; state and the facts of turns out.
+
+Nothing here reads a terminal, a clock or a database: the same events always lead to the same sighting.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from semo_agent.terminals.base import Exited, ExitStatus, MarkSeen, Position, TerminalEvent, TitleChanged
+from semo_office.models import SessionStatus
+
+CONTINUATION: Final = "continuation: the shell waits for the rest of the command"
+FINISHED_KEPT: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFacts:
+    """One turn, numbered from 1 in its session. Times in s of the agent's monotonic clock.
+
+    `from_mark`: "C", or "D" where the program took the line and ran nothing (a syntax error, a comment, Ctrl-C).
+    `cut_short`: the program ended during the turn.
+    """
+
+    number: int
+    from_mark: str
+    began: float
+    output_begins: Position
+    output_ends: Position | None = None
+    exit_status: int | None = None
+    ended: float | None = None
+    cut_short: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """The state of a session with what it rests on. `since`: s of the agent's monotonic clock.
+
+    `composer` is where typed text begins, `right_prompt` where the prompt at the right edge does. `begun` and `ended`
+    count turns; `finished` keeps the last few.
+    """
+
+    status: SessionStatus = SessionStatus.CREATING
+    source: str = "launch"
+    reason: str | None = None
+    since: float = 0.0
+    composer: Position | None = None
+    right_prompt: Position | None = None
+    turn: TurnFacts | None = None
+    begun: int = 0
+    ended: int = 0
+    finished: tuple[TurnFacts, ...] = ()
+    title: str = ""
+    exit: ExitStatus | None = None
+
+    @property
+    def asks(self) -> bool:
+        return self.status is SessionStatus.WAITING_INPUT
+
+    @property
+    def over(self) -> bool:
+        return self.status is SessionStatus.TERMINATED
+
+    def finished_turn(self, number: int) -> TurnFacts | None:
+        """The turn's facts once it is over; None before, and long after."""
+        return next((turn for turn in self.finished if turn.number == number), None)
+
+
+def observe(sighting: Sighting, event: TerminalEvent, *, now: float, mark_id: str | None = None) -> Sighting:
+    """What is known after one more event. mark_id: marks that do not carry it (as `aid`) are somebody else's."""
+    match event:
+        case MarkSeen() if sighting.over or _foreign(event, mark_id):
+            return sighting
+        case MarkSeen():
+            rule = _RULES.get(event.kind)
+            return rule(sighting, event, now) if rule else sighting
+        case TitleChanged(title=title):
+            return replace(sighting, title=title)
+        case Exited(exit=exit_status):
+            return ended(sighting, exit_status, describe_exit(exit_status), now=now)
+        case _:
+            return sighting
+
+
+def ended(sighting: Sighting, exit_status: ExitStatus, reason: str, *, now: float) -> Sighting:
+    """The program is gone; a turn that ran ended with it."""
+    if sighting.over:
+        return sighting
+    if sighting.turn is not None:
+        status = exit_status.code if sighting.turn.exit_status is None else sighting.turn.exit_status
+        sighting = replace(sighting, turn=replace(sighting.turn, exit_status=status, cut_short=True))
+    closed = _close_turn(sighting, now)
+    return _moved(closed, SessionStatus.TERMINATED, now, source="exit", reason=reason, exit=exit_status)
+
+
+def describe_exit(exit_status: ExitStatus) -> str:
+    """How a program ended, for a person."""
+    if exit_status.reason:
+        return exit_status.reason
+    if exit_status.signal is not None:
+        return f"the program was ended by signal {exit_status.signal}"
+    return f"the program ended with exit status {exit_status.code}"
+
+
+def _prompt(sighting: Sighting, mark: MarkSeen, now: float) -> Sighting:
+    """A: a prompt begins. Only a continuation says something by itself: there is no output to wait for any more."""
+    return _asks(sighting, now) if _is_continuation(mark) else sighting
+
+
+def _composer(sighting: Sighting, mark: MarkSeen, now: float) -> Sighting:
+    """B: the program waits for text. With that a turn is over, whatever it ran."""
+    if _is_continuation(mark):
+        return _asks(sighting, now)
+    at_prompt = replace(_close_turn(sighting, now), composer=mark.at, right_prompt=None)
+    return _moved(at_prompt, SessionStatus.READY, now)
+
+
+def _output(sighting: Sighting, mark: MarkSeen, now: float) -> Sighting:
+    """C: a command runs. Several in a row, from text of several lines, are one turn."""
+    turn = sighting.turn or _new_turn(sighting, mark, now)
+    if turn.from_mark == "D":
+        turn = replace(turn, from_mark="C", output_begins=mark.at)
+    return _moved(replace(sighting, begun=turn.number, turn=turn), SessionStatus.EXECUTING, now)
+
+
+def _output_end(sighting: Sighting, mark: MarkSeen, now: float) -> Sighting:
+    """D: the output ends, with an exit status. The turn is over only at the next composer."""
+    if sighting.turn is None and sighting.status is SessionStatus.CREATING:
+        return sighting
+    turn = sighting.turn or _new_turn(sighting, mark, now)
+    turn = replace(turn, output_ends=mark.at, exit_status=_exit_status(mark))
+    return replace(sighting, begun=turn.number, turn=turn)
+
+
+def _secondary(sighting: Sighting, mark: MarkSeen, _now: float) -> Sighting:
+    """P with k=r: what follows is a prompt at the right edge, not typed text."""
+    return replace(sighting, right_prompt=mark.at) if _parameter(mark, "k") == "r" else sighting
+
+
+_RULES: Final[dict[str, Callable[[Sighting, MarkSeen, float], Sighting]]] = {
+    "A": _prompt,
+    "B": _composer,
+    "C": _output,
+    "D": _output_end,
+    "P": _secondary,
+}
+
+
+def _asks(sighting: Sighting, now: float) -> Sighting:
+    return _moved(sighting, SessionStatus.WAITING_INPUT, now, reason=CONTINUATION)
+
+
+def _new_turn(sighting: Sighting, mark: MarkSeen, now: float) -> TurnFacts:
+    return TurnFacts(number=sighting.begun + 1, from_mark=mark.kind, began=now, output_begins=mark.at)
+
+
+def _close_turn(sighting: Sighting, now: float) -> Sighting:
+    if sighting.turn is None:
+        return sighting
+    finished = (*sighting.finished, replace(sighting.turn, ended=now))[-FINISHED_KEPT:]
+    return replace(sighting, turn=None, ended=sighting.ended + 1, finished=finished)
+
+
+def _moved(
+    sighting: Sighting,
+    status: SessionStatus,
+    now: float,
+    *,
+    source: str = "osc133",
+    reason: str | None = None,
+    exit: ExitStatus | None = None,  # noqa: A002 - the field's name
+) -> Sighting:
+    since = sighting.since if status is sighting.status else now
+    return replace(sighting, status=status, source=source, reason=reason, since=since, exit=exit)
+
+
+def _foreign(mark: MarkSeen, mark_id: str | None) -> bool:
+    return mark_id is not None and _parameter(mark, "aid") != mark_id
+
+
+def _is_continuation(mark: MarkSeen) -> bool:
+    return _parameter(mark, "k") == "s"
+
+
+def _parameter(mark: MarkSeen, name: str) -> str | None:
+    pairs = (word.partition("=") for word in mark.parameters.split(";"))
+    return next((value for key, separator, value in pairs if separator and key == name), None)
+
+
+def _exit_status(mark: MarkSeen) -> int | None:
+    first = mark.parameters.split(";", 1)[0]
+    return int(first) if first.isascii() and first.isdigit() and len(first) <= 3 else None

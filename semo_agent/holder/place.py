@@ -1,0 +1,29 @@
+"""Where the holder of a folder listens."""
+
+import hashlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+LONGEST_SOCKET_PATH = 100
+"""Bytes; macOS allows 104 and Linux 108, with the end mark."""
+
+
+def socket_path(folder: Path) -> Path:
+    """The socket in the folder, or in a private runtime folder when the folder's path is too long."""
+    path = folder / "holder.sock"
+    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+        return path
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"semo-{os.getuid()}-{digest}" / "holder.sock"
+
+
+def make_private(folder: Path) -> None:
+    """Make the folder, or make sure that it is ours alone. Raises `PermissionError` when it is not."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise PermissionError(f"The folder {folder} belongs to somebody else; choose another one.")
+    if stat.S_IMODE(found.st_mode) != 0o700:
+        folder.chmod(0o700)

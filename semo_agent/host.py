@@ -1,0 +1,109 @@
+"""What every command needs: the terminal, the office, the sessions that live here."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from semo_agent.errors import ClaimLost
+from semo_agent.office import Office
+from semo_agent.profiles.profile import Profile, Profiles
+from semo_agent.records import SessionRecords, record_of
+from semo_agent.session import Clock, Session
+from semo_agent.stopping import Stop
+from semo_agent.terminals.base import Changed, Terminal, TerminalEvent
+
+EARLY_EVENTS_KEPT: Final = 1000
+
+_log = structlog.get_logger(__name__)
+
+
+class Sessions:
+    """The sessions that live on this host, by their id and by their tab."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._by_id: dict[UUID, Session] = {}
+        self._by_tab: dict[str, Session] = {}
+        self._early: dict[str, list[TerminalEvent]] = {}
+        stop.then(self._wake_all)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._by_id.values()))
+
+    def find(self, session_id: UUID) -> Session | None:
+        """None: it does not live here."""
+        return self._by_id.get(session_id)
+
+    def add(self, session: Session) -> None:
+        self._by_id[session.id] = session
+
+    def bind(self, session: Session, tab_id: str) -> None:
+        """From now on the tab's events are the session's, and those that came before we knew whose they are."""
+        session.tab_id = tab_id
+        self._by_tab[tab_id] = session
+        for event in self._early.pop(tab_id, ()):
+            session.observe(event)
+
+    def remove(self, session: Session) -> None:
+        self._by_id.pop(session.id, None)
+        if session.tab_id is not None:
+            self._by_tab.pop(session.tab_id, None)
+
+    def hand_out(self, event: TerminalEvent) -> None:
+        """Give an event to the session whose tab it is about."""
+        if (session := self._by_tab.get(event.tab_id)) is not None:
+            session.observe(event)
+        elif not isinstance(event, Changed):
+            # A new tab speaks before `open` has returned its name.
+            early = self._early.setdefault(event.tab_id, [])
+            early.append(event)
+            del early[:-EARLY_EVENTS_KEPT]
+
+    def _wake_all(self) -> None:
+        for session in self:
+            session.wake()
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """This machine as an office sees it. `environment`: the user's. clock: s, monotonic; sleep: s."""
+
+    terminal: Terminal
+    office: Office
+    sessions: Sessions
+    profiles: Profiles
+    records: SessionRecords
+    environment: Mapping[str, str]
+    stop: Stop
+    clock: Clock
+    sleep: Callable[[float], Awaitable[None]]
+
+    def new_session(self, session_id: UUID, profile: Profile) -> Session:
+        session = Session(session_id, profile, clock=self.clock, stop=self.stop)
+        self.sessions.add(session)
+        return session
+
+    async def keep(self, session: Session) -> None:
+        """Put on disk what is known of the session now."""
+        async with session.keeping:
+            if (record := record_of(session)) is not None and not session.end_is_told:
+                await asyncio.to_thread(self.records.write, record)
+
+    async def tell(self, session: Session) -> None:
+        """Report what the office does not know of the session."""
+        async with session.reporting:
+            if (news := session.news()) is None:
+                return
+            try:
+                await self.office.report_session(session.id, news)
+            except ClaimLost as err:
+                _log.warning("report_refused", session_id=str(session.id), why=str(err))
+            session.reported(news)
+
+    async def watch_events(self) -> None:
+        """Hand out the terminal's events until it stops."""
+        async for event in self.terminal.events():
+            self.sessions.hand_out(event)

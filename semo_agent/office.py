@@ -1,0 +1,174 @@
+"""What the agent tells the office: steps, results and states, each delivered even if the office is away a while."""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeVar
+from uuid import UUID
+
+import structlog
+from pydantic import JsonValue
+
+from semo_agent.errors import ClaimLost, Stopping, Superseded
+from semo_agent.stopping import Stop
+from semo_office.commands import CommandRepository
+from semo_office.errors import CommandError, ErrorCode, LinkError
+from semo_office.models import AgentCommand, ClaimedCommand, SessionInfo, SessionReport, Stage
+from semo_office.sessions import SessionStore
+
+Answer = TypeVar("Answer")
+Step = Literal[Stage.TYPED, Stage.ACCEPTED]
+
+RETRY_FIRST_S = 0.25
+RETRY_SLOWEST_S = 5.0
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A command in this agent's hands: the token is the fence under which it reports."""
+
+    command_id: UUID
+    token: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a command ended: successful when there is no `error`."""
+
+    result: dict[str, JsonValue] | None = None
+    error: ErrorCode | None = None
+    message: str | None = None
+    evidence: dict[str, JsonValue] = field(default_factory=dict)
+
+    @classmethod
+    def failed(cls, err: CommandError) -> "Verdict":
+        return cls(error=err.code, message=str(err))
+
+
+class Office(Protocol):
+    """The office as the agent sees it.
+
+    Every call is repeated until the office has it. Raises ClaimLost, Superseded; Stopping when the agent stops first.
+    """
+
+    async def claim(self) -> Sequence[ClaimedCommand]:
+        """What may begin now."""
+
+    async def report_stage(
+        self, claim: Claim, step: Step, evidence: dict[str, JsonValue], session: SessionReport | None = None
+    ) -> None:
+        """One step on the receipt of a command."""
+
+    async def complete(self, claim: Claim, verdict: Verdict, session: SessionReport | None = None) -> None:
+        """The one result of a command, and the state of the session that goes with it."""
+
+    async def report_session(self, session_id: UUID, report: SessionReport) -> None:
+        """What was seen of a session."""
+
+    async def session(self, session_id: UUID) -> SessionInfo | None:
+        """The session's row."""
+
+    async def sessions(self) -> Sequence[SessionInfo]:
+        """The sessions of this host that have not ended."""
+
+    async def begun_commands(self) -> Sequence[AgentCommand]:
+        """What this host has begun and not finished, whichever process of it."""
+
+    async def waiting_commands(self, session_ids: Sequence[UUID]) -> Sequence[AgentCommand]:
+        """What waits for these sessions."""
+
+    async def give_back(self) -> None:
+        """What an earlier process of this host had only claimed may be claimed again."""
+
+
+class LinkedOffice(Office):
+    """The office over the link. sleep, random: pauses in s between tries, with full jitter."""
+
+    def __init__(
+        self,
+        commands: CommandRepository,
+        sessions: SessionStore,
+        *,
+        host_id: UUID,
+        instance: UUID,
+        stop: Stop,
+        random: Callable[[], float],
+    ) -> None:
+        self._commands = commands
+        self._sessions = sessions
+        self._host_id = host_id
+        self._instance = instance
+        self._stop = stop
+        self._random = random
+
+    async def claim(self) -> Sequence[ClaimedCommand]:
+        """One try only: the claim loop has its own rhythm. Raises LinkError."""
+        with _translated():
+            return await self._commands.claim_commands(self._instance)
+
+    async def report_stage(
+        self, claim: Claim, step: Step, evidence: dict[str, JsonValue], session: SessionReport | None = None
+    ) -> None:
+        await self._delivered(
+            lambda: self._commands.report_stage(claim.command_id, claim.token, step, evidence=evidence, session=session)
+        )
+
+    async def complete(self, claim: Claim, verdict: Verdict, session: SessionReport | None = None) -> None:
+        kept = await self._delivered(
+            lambda: self._commands.complete_command(
+                claim.command_id,
+                claim.token,
+                result=verdict.result,
+                error=verdict.error,
+                message=verdict.message,
+                evidence=verdict.evidence,
+                session=session,
+            )
+        )
+        if kept != "completed":
+            _log.info("completed_before", command_id=str(claim.command_id), kept=kept)
+
+    async def report_session(self, session_id: UUID, report: SessionReport) -> None:
+        await self._delivered(lambda: self._sessions.set_session(self._instance, session_id, report))
+
+    async def session(self, session_id: UUID) -> SessionInfo | None:
+        return await self._delivered(lambda: self._sessions.get_session(session_id))
+
+    async def sessions(self) -> Sequence[SessionInfo]:
+        return await self._delivered(lambda: self._sessions.get_sessions_by_host(self._host_id))
+
+    async def begun_commands(self) -> Sequence[AgentCommand]:
+        return await self._delivered(lambda: self._commands.processing_commands(self._host_id))
+
+    async def waiting_commands(self, session_ids: Sequence[UUID]) -> Sequence[AgentCommand]:
+        return await self._delivered(lambda: self._commands.pending_commands(session_ids))
+
+    async def give_back(self) -> None:
+        await self._delivered(self._commands.expire_commands)
+
+    async def _delivered(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        pause = RETRY_FIRST_S
+        while True:
+            try:
+                with _translated():
+                    return await ask()
+            except LinkError as err:
+                _log.warning("office_away", error=type(err).__name__)
+                if await self._stop.within(self._random() * pause):
+                    raise Stopping("The office could not be told before the agent stopped.") from err
+            pause = min(pause * 2, RETRY_SLOWEST_S)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The office's refusals in the agent's own words."""
+    try:
+        yield
+    except CommandError as err:
+        if err.code is ErrorCode.SUPERSEDED:
+            raise Superseded(str(err)) from err
+        if err.code in (ErrorCode.CONFLICT, ErrorCode.SESSION_NOT_FOUND):
+            raise ClaimLost(str(err)) from err
+        raise

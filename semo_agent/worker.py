@@ -1,0 +1,197 @@
+"""Carries out what was claimed: one task a command, each with exactly one result.
+
+The order inside a session comes from its lane (a prompt holds it until it is accepted); urgent commands pass it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeVar
+from uuid import UUID
+
+import structlog
+from pydantic import ValidationError
+
+from semo_agent.errors import ClaimLost, Stopping, TabNotFound, TerminalDied, TerminalError
+from semo_agent.host import Host
+from semo_agent.keystrokes import Keystrokes
+from semo_agent.lifecycle import Lifecycle
+from semo_agent.office import Claim, Verdict
+from semo_agent.output import last_rows
+from semo_agent.prompts import Prompts
+from semo_agent.session import Session, Turn
+from semo_agent.stopping import Tasks
+from semo_office.errors import CommandError, ErrorCode
+from semo_office.models import (
+    AgentCommand,
+    CommandType,
+    CreateSession,
+    GetOutput,
+    Payload,
+    SendPrompt,
+    SendText,
+    SessionReport,
+    SessionStatus,
+    Terminate,
+)
+
+PayloadT = TypeVar("PayloadT", bound=Payload)
+Handler = Callable[[AgentCommand], Awaitable[Verdict]]
+
+NO_TERMINAL: Final = "The session has no terminal on this host."
+
+_log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """The commands of one host. `done` is called after each result: the next in a lane may be waiting."""
+
+    def __init__(self, host: Host, tasks: Tasks, *, done: Callable[[], None]) -> None:
+        self.lifecycle = Lifecycle(host)
+        self._host = host
+        self._tasks = tasks
+        self._done = done
+        self._prompts = Prompts(host, lane_opened=done)
+        self._keystrokes = Keystrokes(host)
+        self._in_hand: set[UUID] = set()
+        self._handlers: Mapping[CommandType, Handler] = {
+            CommandType.CREATE_SESSION: self._create_session,
+            CommandType.SEND_PROMPT: self._send_prompt,
+            CommandType.SEND_TEXT: self._send_text,
+            CommandType.GET_OUTPUT: self._get_output,
+            CommandType.CANCEL: self._cancel,
+            CommandType.TERMINATE: self._terminate,
+        }
+
+    def take(self, command: AgentCommand) -> None:
+        """Begin a claimed command. The same claim a second time, after a lost answer, is the one in hand already."""
+        claim = _claim_of(command)
+        if claim.token in self._in_hand:
+            return
+        self._in_hand.add(claim.token)
+        self._tasks.start(f"{command.command_type} {command.id}", self._carry_out(command, claim))
+
+    def go_on(self, session: Session, turn: Turn) -> None:
+        """Follow the turn of a session that was adopted."""
+        self._in_hand.add(turn.claim.token)
+        self._tasks.start(f"send_prompt {turn.claim.command_id}", self._carry_on(session, turn))
+
+    def look_after(self, session: Session) -> None:
+        """Report and keep what happens in a session until its end."""
+        self._tasks.start(f"watch {session.id}", self.lifecycle.watch(session))
+        self._tasks.start(f"keep {session.id}", self.lifecycle.keep(session))
+
+    async def _carry_out(self, command: AgentCommand, claim: Claim) -> None:
+        handler = self._handlers.get(command.command_type)
+        work = handler(command) if handler else _unknown(command)
+        await self._bring_to_result(command.session_id, claim, work)
+
+    async def _carry_on(self, session: Session, turn: Turn) -> None:
+        await self._bring_to_result(session.id, turn.claim, self._prompts.go_on(session, turn))
+
+    async def _bring_to_result(self, session_id: UUID, claim: Claim, work: Awaitable[Verdict]) -> None:
+        command_id = str(claim.command_id)
+        try:
+            verdict = await _verdict_of(work)
+            await self._complete(session_id, claim, verdict)
+            _log.info("completed", command_id=command_id, error=verdict.error)
+        except ClaimLost as err:
+            _log.warning("claim_lost", command_id=command_id, why=str(err))
+            await self._let_go(session_id, claim)
+        except Stopping:
+            _log.info("left_for_the_next_start", command_id=command_id)
+        finally:
+            self._in_hand.discard(claim.token)
+            self._done()
+
+    async def _complete(self, session_id: UUID, claim: Claim, verdict: Verdict) -> None:
+        session = self._host.sessions.find(session_id)
+        if session is None:
+            await self._host.office.complete(claim, verdict)
+            return
+        async with session.reporting:
+            news = session.news(closing_turn=_is_ours(session, claim))
+            await self._host.office.complete(claim, verdict, news)
+            if news is not None:
+                session.reported(news)
+        await self._let_go(session_id, claim)
+
+    async def _let_go(self, session_id: UUID, claim: Claim) -> None:
+        session = self._host.sessions.find(session_id)
+        if session is not None and _is_ours(session, claim):
+            session.change_turn(None)
+            await self._host.keep(session)
+
+    async def _create_session(self, command: AgentCommand) -> Verdict:
+        wanted = _payload(CreateSession, command)
+        known = self._host.sessions.find(command.session_id)
+        session = known or await self.lifecycle.prepare(command, wanted)
+        if known is None:
+            self.look_after(session)
+        return await self.lifecycle.begin(session, wanted)
+
+    async def _send_prompt(self, command: AgentCommand) -> Verdict:
+        prompt = _payload(SendPrompt, command)
+        return await self._prompts.send(self._living(command), _claim_of(command), prompt)
+
+    async def _send_text(self, command: AgentCommand) -> Verdict:
+        return await self._keystrokes.send_text(self._living(command), _payload(SendText, command))
+
+    async def _get_output(self, command: AgentCommand) -> Verdict:
+        tab_id = self._living(command).tab_id
+        if tab_id is None:
+            raise CommandError(ErrorCode.NOT_READY, NO_TERMINAL)
+        return Verdict(result=await last_rows(self._host.terminal, tab_id, _payload(GetOutput, command)))
+
+    async def _cancel(self, command: AgentCommand) -> Verdict:
+        return await self._keystrokes.cancel(self._living(command))
+
+    async def _terminate(self, command: AgentCommand) -> Verdict:
+        wanted = _payload(Terminate, command)
+        session = self._host.sessions.find(command.session_id)
+        if session is not None:
+            return await self.lifecycle.terminate(session, wanted)
+        ended = SessionReport(status=SessionStatus.TERMINATED, status_source="request", reason="ended by an operator")
+        await self._host.office.report_session(command.session_id, ended)
+        return Verdict(result={"was_running": False})
+
+    def _living(self, command: AgentCommand) -> Session:
+        session = self._host.sessions.find(command.session_id)
+        if session is None:
+            raise CommandError(ErrorCode.SESSION_EXITED, NO_TERMINAL)
+        return session
+
+
+async def _verdict_of(work: Awaitable[Verdict]) -> Verdict:
+    """The one place where what went wrong becomes an error code."""
+    try:
+        return await work
+    except CommandError as err:
+        return Verdict.failed(err)
+    except TabNotFound as err:
+        return Verdict(error=ErrorCode.SESSION_EXITED, message=str(err))
+    except TerminalDied:
+        raise
+    except TerminalError as err:
+        return Verdict(error=ErrorCode.TERMINAL_UNAVAILABLE, message=str(err))
+
+
+async def _unknown(command: AgentCommand) -> Verdict:
+    raise CommandError(ErrorCode.INVALID_PAYLOAD, f"This agent does not know the command {command.command_type}.")
+
+
+def _payload(model: type[PayloadT], command: AgentCommand) -> PayloadT:
+    try:
+        return model.model_validate(command.payload)
+    except ValidationError as err:
+        fault = err.errors(include_input=False)[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        raise CommandError(ErrorCode.INVALID_PAYLOAD, f"The payload is wrong at {where}: {fault['msg']}.") from err
+
+
+def _claim_of(command: AgentCommand) -> Claim:
+    if command.claim_token is None:
+        raise ClaimLost(f"The command {command.id} came without a claim.")
+    return Claim(command.id, command.claim_token)
+
+
+def _is_ours(session: Session, claim: Claim) -> bool:
+    return session.turn is not None and session.turn.claim == claim

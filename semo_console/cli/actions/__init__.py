@@ -1,0 +1,1 @@
+"""What the verbs do; loaded only when one runs."""

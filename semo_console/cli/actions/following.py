@@ -1,0 +1,45 @@
+"""What is new in the output of a session, from one reading to the next."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Rows of a session from number `first_line` on; those before `settled` will not change any more."""
+
+    epoch: int
+    first_line: int
+    lines: tuple[str, ...]
+    settled: int
+
+    @property
+    def next_line(self) -> int:
+        return self.first_line + len(self.lines)
+
+
+@dataclass(frozen=True)
+class News:
+    """Rows that were not told before. `missed`: how many in front of them are no longer kept."""
+
+    epoch: int
+    first_line: int
+    lines: tuple[str, ...] = ()
+    missed: int = 0
+
+
+@dataclass
+class Follower:
+    """Tells every settled row once and in order. `next_line` is where the next reading has to begin."""
+
+    epoch: int | None = field(default=None)
+    next_line: int = field(default=0)
+
+    def take(self, reading: Reading, *, last: bool = False) -> News:
+        """The news in a reading; in the `last` one all rows are settled."""
+        begins_anew = self.epoch != reading.epoch
+        start = reading.first_line if begins_anew else max(self.next_line, reading.first_line)
+        missed = 0 if begins_anew else start - self.next_line
+        end = max(start, reading.next_line if last else min(reading.settled, reading.next_line))
+        self.epoch, self.next_line = reading.epoch, end
+        offset = reading.first_line
+        return News(reading.epoch, start, reading.lines[start - offset : end - offset], missed)

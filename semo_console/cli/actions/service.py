@@ -1,0 +1,26 @@
+"""`semo hub` and `semo agent`: the services in the foreground."""
+
+import asyncio
+from pathlib import Path
+
+from semo_console.errors import ConsoleError
+from semo_hub.__main__ import configure_logs, run
+from semo_hub.errors import HubError
+from semo_office.locations import StateFolder
+
+
+def run_hub(state_dir: Path | None, port: int) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ConsoleError when it can't."""
+    state = StateFolder.find(state_dir).prepare()
+    configure_logs()
+    try:
+        asyncio.run(run(state.path, port))
+    except HubError as err:
+        raise ConsoleError(str(err)) from err
+
+
+def run_agent(state_dir: Path | None) -> None:
+    """Act for this host until SIGTERM or SIGINT. Raises ConsoleError when it can't."""
+    from semo_agent.agent import run_agent as run
+
+    asyncio.run(run(StateFolder.find(state_dir).prepare()))

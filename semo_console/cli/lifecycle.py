@@ -1,0 +1,74 @@
+"""`semo up`, `semo down`, `semo status`."""
+
+from typing import Annotated
+
+import typer
+
+from semo_console.cli.options import Json, StateDir
+
+
+def up(
+    headless: Annotated[
+        bool, typer.Option("--headless", help="Start everything and return, without a console.")
+    ] = False,
+    office: Annotated[
+        str | None,
+        typer.Option("--office", metavar="NAME", help="Name of a new office; else the folder's.", show_default=False),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port",
+            min=0,
+            max=65535,
+            metavar="N",
+            help="Port of the hub on 127.0.0.1, 54321 when it is new; 0: a free one.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Start SEMO for this folder: hub, agent and one session. Again: join what runs.
+
+    \b
+    Examples:
+      semo up
+      semo up --headless --json
+      semo up --office shop --port 0
+    """
+    from semo_console.cli.actions.startup import start_up
+
+    start_up(state_dir, office_name=office, port=port, headless=headless, as_json=as_json)
+
+
+def down(
+    end_sessions: Annotated[
+        bool, typer.Option("--end-sessions", help="End the sessions too; they live on otherwise.")
+    ] = False,
+    as_json: Json = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Stop agent and hub. The sessions live on in their terminals.
+
+    \b
+    Examples:
+      semo down
+      semo down --end-sessions
+    """
+    from semo_console.cli.actions.shutdown import shut_down
+
+    shut_down(state_dir, end_sessions=end_sessions, as_json=as_json)
+
+
+def status(as_json: Json = False, state_dir: StateDir = None) -> None:
+    """Show what runs: processes, offices and sessions.
+
+    \b
+    Examples:
+      semo status
+      semo status --json
+    """
+    from semo_console.cli.actions.survey import show_status
+
+    show_status(state_dir, as_json=as_json)

@@ -1,0 +1,36 @@
+"""Options that several verbs share."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from semo_office.locations import STATE_VARIABLE
+
+
+def _choose_state_folder(chosen: Path | None) -> Path | None:
+    """Whatever this process starts or logs uses the chosen folder too."""
+    if chosen is not None:
+        os.environ[STATE_VARIABLE] = str(chosen.expanduser().absolute())
+    return chosen
+
+
+StateDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--state-dir",
+        metavar="DIR",
+        callback=_choose_state_folder,
+        help=f"Where SEMO keeps its state (or {STATE_VARIABLE}).",
+        show_default=False,
+    ),
+]
+Office = Annotated[
+    str | None,
+    typer.Option(
+        "--office", metavar="NAME", help="Office by name or id, instead of this folder's.", show_default=False
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+SESSION_HELP = "A session by id, or the beginning of one."

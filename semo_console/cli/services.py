@@ -1,0 +1,60 @@
+"""`semo hub`, `semo agent`: what `semo up` runs in the background. `semo migrate`: the tables on another PostgreSQL."""
+
+from typing import Annotated
+
+import typer
+
+from semo_console.cli.options import StateDir
+
+
+def hub(
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, metavar="N", help="Port on 127.0.0.1; 0: a free one.")
+    ] = 54321,
+    state_dir: StateDir = None,
+) -> None:
+    """Run the hub in the foreground; `semo up` does it for you.
+
+    \b
+    Example:
+      semo hub --port 54321
+    """
+    from semo_console.cli.actions.service import run_hub
+
+    run_hub(state_dir, port)
+
+
+def agent(state_dir: StateDir = None) -> None:
+    """Run the agent in the foreground; `semo up` does it for you.
+
+    \b
+    Example:
+      semo agent
+    """
+    from semo_console.cli.actions.service import run_agent
+
+    run_agent(state_dir)
+
+
+def migrate(
+    database_url: Annotated[
+        str | None,
+        typer.Option(
+            "--database-url",
+            metavar="URL",
+            help="The database. Better in SEMO_DATABASE_URL: a command line can be read by other users.",
+            show_default=False,
+        ),
+    ] = None,
+    state_dir: StateDir = None,
+) -> None:
+    """Bring the tables of a PostgreSQL or Supabase up to date.
+
+    \b
+    Examples:
+      SEMO_DATABASE_URL=postgresql://… semo migrate
+      semo migrate --database-url 'service=my_supabase'
+    """
+    from semo_console.cli.actions.migration import migrate_database
+
+    migrate_database(database_url)

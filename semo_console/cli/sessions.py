@@ -1,0 +1,88 @@
+"""`semo new`, `semo sessions`, `semo output`, `semo terminate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from semo_console.cli.options import SESSION_HELP, Json, Office, StateDir
+
+SessionArgument = Annotated[str, typer.Argument(metavar="SESSION", help=SESSION_HELP, show_default=False)]
+
+
+def new(
+    role: Annotated[
+        str, typer.Option("--role", metavar="ROLE", help="What it is for: FE, BE, or any label.")
+    ] = "shell",
+    profile: Annotated[str, typer.Option("--profile", metavar="NAME", help="Which program runs in it.")] = "shell",
+    cwd: Annotated[
+        Path | None,
+        typer.Option("--cwd", metavar="DIR", help="Where it works; else the office's folder.", show_default=False),
+    ] = None,
+    office: Office = None,
+    as_json: Json = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Start a session and wait until it is ready for a prompt.
+
+    \b
+    Examples:
+      semo new
+      semo new --role BE --cwd services/api
+    """
+    from semo_console.cli.actions.creation import create_session
+
+    raise typer.Exit(create_session(state_dir, office, role=role, profile=profile, cwd=cwd, as_json=as_json))
+
+
+def sessions(
+    show_all: Annotated[bool, typer.Option("--all", help="Also those that have ended.")] = False,
+    office: Office = None,
+    as_json: Json = False,
+    state_dir: StateDir = None,
+) -> None:
+    """List the sessions of this folder's office.
+
+    \b
+    Examples:
+      semo sessions
+      semo sessions --all --json
+    """
+    from semo_console.cli.actions.listing import list_sessions
+
+    list_sessions(state_dir, office, with_ended=show_all, as_json=as_json)
+
+
+def output(
+    session: SessionArgument,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as it grows, until Ctrl-C or its end.")] = False,
+    lines: Annotated[int, typer.Option("--lines", min=1, max=10_000, metavar="N", help="How many lines back.")] = 100,
+    office: Office = None,
+    as_json: Json = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Show what a session has printed.
+
+    \b
+    Examples:
+      semo output 3f2a
+      semo output -f --lines 20 3f2a
+    """
+    from semo_console.cli.actions.reading import follow_output, show_output
+
+    read = follow_output if follow else show_output
+    raise typer.Exit(read(state_dir, office, session, lines=lines, as_json=as_json))
+
+
+def terminate(
+    session: SessionArgument, office: Office = None, as_json: Json = False, state_dir: StateDir = None
+) -> None:
+    """End a session: its program and its tab.
+
+    \b
+    Example:
+      semo terminate 3f2a
+    """
+    from semo_console.cli.actions.ending import terminate_session
+
+    raise typer.Exit(terminate_session(state_dir, office, session, as_json=as_json))

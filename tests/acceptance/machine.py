@@ -1,0 +1,192 @@
+"""SEMO as a stranger has it: the real command line, an empty home, a state folder and a repository of its own."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+from semo_office.commands import CommandRepository
+from semo_office.config import CredentialsFile
+from semo_office.dispatcher import CommandDispatcher
+from semo_office.link import Link
+from semo_office.locations import StateFolder
+from semo_office.models import CreateSession, SessionInfo, SessionStatus
+from semo_office.sessions import SessionStore
+
+ROOT = Path(__file__).parents[2]
+VERB_DEADLINE = 40.0  # s
+END_DEADLINE = 10.0  # s
+_PAUSE = 0.05  # s
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one `semo …` ended."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+    @property
+    def json(self) -> Any:
+        """The one line of JSON on standard output."""
+        assert self.out.count("\n") == 1, self
+        return json.loads(self.out)
+
+    def refused_with(self, *parts: str) -> bool:
+        """Whether it ended as bad input should: non-zero, one sentence on standard error, nothing else."""
+        one_sentence = self.err.startswith("semo: ") and self.err.count("\n") == 1 and "Traceback" not in self.err
+        return self.code != 0 and self.out == "" and one_sentence and all(part in self.err for part in parts)
+
+
+@dataclass
+class Machine:
+    """A home, a repository and a state folder; nothing runs before the first `semo up`."""
+
+    path: Path
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state"
+
+    @property
+    def repository(self) -> Path:
+        return self.path / "shop"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "HOME": str(self.path / "home"),
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            "SHELL": "/bin/bash",
+            "PYTHONPATH": str(ROOT),
+            "SEMO_STATE_DIR": str(self.state),
+        }
+
+    def semo(self, *arguments: str, stdin: bytes = b"", cwd: Path | None = None, state: Path | None = None) -> Ended:
+        """Run the command to its end."""
+        began = time.monotonic()
+        process = self.begin(*arguments, cwd=cwd, state=state)
+        try:
+            out, err = process.communicate(stdin, timeout=VERB_DEADLINE)
+        finally:
+            process.kill()
+            process.wait()
+        return Ended(process.returncode, out.decode(), err.decode(), time.monotonic() - began)
+
+    def begin(self, *arguments: str, cwd: Path | None = None, state: Path | None = None) -> subprocess.Popen[bytes]:
+        """Start the command and leave it running; the caller ends it."""
+        environment = self.environment
+        if state is not None:
+            environment["SEMO_STATE_DIR"] = str(state)
+        return subprocess.Popen(
+            [sys.executable, "-m", "semo_console", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd or self.repository,
+            env=environment,
+        )
+
+    def up(self) -> Any:
+        """Start everything, on a free port when it is new; the JSON of `semo up`."""
+        ended = self.semo("up", "--headless", "--json", "--port", "0")
+        assert ended.code == 0, ended
+        return ended.json
+
+    def ask(self, question: Callable[[Link], Awaitable[T]]) -> T:
+        """Ask the office without the command line: what a test needs, but is not about."""
+
+        async def answer() -> T:
+            async with await Link.open(CredentialsFile(StateFolder(self.state), "operator")) as link:
+                return await question(link)
+
+        return asyncio.run(answer())
+
+    def new_session(self, *, role: str = "shell") -> str:
+        """A session that is ready."""
+
+        async def create(link: Link) -> str:
+            office_id = UUID(str((await link.select("offices", order=["created_at"], limit=1))[0]["id"]))
+            dispatcher = CommandDispatcher(CommandRepository(link), office_id)
+            outcome = await dispatcher.dispatch_create_session(CreateSession(profile="shell", role=role), timeout=20)
+            assert outcome.result is not None, outcome
+            assert outcome.result.success, outcome
+            return str(outcome.command.session_id)
+
+        return self.ask(create)
+
+    def session(self, session_id: str) -> SessionInfo:
+        session = self.ask(lambda link: SessionStore(link).get_session(UUID(session_id)))
+        assert session is not None
+        return session
+
+    def await_status(self, session_id: str, status: SessionStatus) -> None:
+        """Until the session is in this state."""
+        eventually(lambda: self.session(session_id).status is status, f"{session_id} is {status}")
+
+    def live_sessions(self) -> list[tuple[str, str]]:
+        """Ids and states of what lives, to see that nothing was added or lost."""
+        rows = self.ask(lambda link: link.select("agent_sessions", order=["created_at"]))
+        return [(str(row["session_id"]), str(row["status"])) for row in rows if row["status"] != "terminated"]
+
+    def processes(self) -> dict[int, str]:
+        """Every process with the state folder in its command line, by pid."""
+        found: dict[int, str] = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                is_zombie = (folder / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if str(self.path) in command and not is_zombie:
+                found[int(folder.name)] = command
+        return found
+
+    def close(self) -> None:
+        """Stop all that runs. Raises AssertionError when `semo down` left a process behind."""
+        ended = self.semo("down", "--end-sessions")
+        left = {pid: command for pid, command in self.processes().items() if "semo_agent.holder" not in command}
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not self.processes(), "every process is gone")
+        assert not left, f"left behind by `semo down`: {left}\n{ended}"
+
+
+def eventually(condition: Callable[[], T], what: str, *, within: float = END_DEADLINE) -> T:
+    """The first true value of the condition; looked at again and again, for at most `within` seconds."""
+    deadline = time.monotonic() + within
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {within} s: {what}"
+        time.sleep(_PAUSE)
+    return value
+
+
+@contextmanager
+def new_machine() -> Iterator[Machine]:
+    """A machine in a folder with a short path, since sockets have to fit; gone afterwards, with its processes."""
+    machine = Machine(Path(tempfile.mkdtemp(prefix="semo-", dir="/tmp")).resolve())
+    try:
+        (machine.path / "home").mkdir()
+        machine.repository.mkdir()
+        try:
+            yield machine
+        finally:
+            machine.close()
+    finally:
+        shutil.rmtree(machine.path, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""The agent's parts together with real terminals and real programs."""

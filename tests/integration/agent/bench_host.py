@@ -1,0 +1,122 @@
+"""A host with a real terminal and an office in memory: `async with running_host(...) as bench`."""
+
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from semo_agent.host import Host, Sessions
+from semo_agent.office import Verdict
+from semo_agent.profiles.profile import Profiles
+from semo_agent.records import SessionRecords
+from semo_agent.session import Session
+from semo_agent.stopping import Stop, Tasks
+from semo_agent.terminals.base import Screen
+from semo_agent.terminals.pty import PtyTerminal
+from semo_agent.worker import Worker
+from semo_office.models import (
+    AgentCommand,
+    CommandPayload,
+    CreateSession,
+    SendPrompt,
+    SessionInfo,
+)
+from tests.integration.agent.holder_end import end_holder
+from tests.integration.agent.recording_office import RecordingOffice
+
+
+@dataclass(slots=True)
+class Bench:
+    """What a test holds in its hands."""
+
+    folder: Path
+    home: Path
+    office: RecordingOffice
+    host: Host
+    worker: Worker
+    tasks: Tasks
+
+    def take(self, row: SessionInfo, payload: CommandPayload) -> AgentCommand:
+        command = self.office.write(row.session_id, payload)
+        self.worker.take(command)
+        return command
+
+    async def do(self, row: SessionInfo, payload: CommandPayload, timeout: float = 20.0) -> Verdict:
+        return await self.office.verdict(self.take(row, payload), timeout)
+
+    async def shell(self, *, profile: str = "shell", cols: int = 120, cwd: Path | None = None) -> SessionInfo:
+        """A session that is ready."""
+        row = self.office.write_session(str(cwd or self.home), profile)
+        verdict = await self.do(row, CreateSession(profile=profile, cols=cols))
+        assert verdict.error is None, verdict.message
+        return self.office.rows[row.session_id]
+
+    async def prompt(self, row: SessionInfo, text: str, timeout: float = 20.0) -> Verdict:
+        return await self.do(row, SendPrompt(prompt=text), timeout)
+
+    async def shows(self, row: SessionInfo, text: str, timeout: float = 5.0) -> None:
+        """Wait until a row of the screen holds this text. Raises TimeoutError."""
+        session = self.live(row)
+        async with asyncio.timeout(timeout):
+            while not any(text in line.text for line in (await self._screen(session)).rows):
+                await session.next_event(timeout)
+
+    async def _screen(self, session: Session) -> Screen:
+        return await self.host.terminal.screen(str(session.tab_id))
+
+    def live(self, row: SessionInfo) -> Session:
+        session = self.host.sessions.find(row.session_id)
+        assert session is not None
+        return session
+
+
+@asynccontextmanager
+async def running_host(*, environment: Mapping[str, str] | None = None) -> AsyncIterator[Bench]:
+    """A host in a folder of its own with an empty HOME; nothing of it is left afterwards."""
+    # Short, because the holder's socket is in it.
+    with tempfile.TemporaryDirectory(prefix="semo-") as name:
+        folder = Path(name)
+        home = folder / "home"
+        home.mkdir()
+        try:
+            async with bench_in(folder, home, environment or {}) as bench:
+                yield bench
+        finally:
+            await end_holder(folder / "holder")
+
+
+@asynccontextmanager
+async def bench_in(folder: Path, home: Path, environment: Mapping[str, str]) -> AsyncIterator[Bench]:
+    """One life of an agent on a host; the programs go on after it."""
+    stop = Stop()
+    tasks = Tasks(stop)
+    terminal = PtyTerminal(folder / "holder")
+    records = SessionRecords(folder / "sessions")
+    records.prepare()
+    host = Host(
+        terminal=terminal,
+        office=RecordingOffice(),
+        sessions=Sessions(stop),
+        profiles=Profiles(folder / "profiles"),
+        records=records,
+        environment={"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", **environment},
+        stop=stop,
+        clock=time.monotonic,
+        sleep=asyncio.sleep,
+    )
+    worker = Worker(host, tasks, done=lambda: None)
+    await terminal.start()
+    tasks.start("events", host.watch_events())
+    office = host.office
+    assert isinstance(office, RecordingOffice)
+    try:
+        yield Bench(folder, home, office, host, worker, tasks)
+    finally:
+        stop.set()
+        await terminal.stop()
+        await tasks.settle(5.0)
+    assert tasks.failure is None, repr(tasks.failure)
