@@ -27,9 +27,7 @@ SQL = Path(__file__).parent / "sql"
 
 def is_alive(pid: int) -> bool:
     """Whether it runs; a zombie that nobody has waited for does not."""
-    listing = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
+    listing = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return listing.stdout.strip()[:1] not in ("", "Z")
 
 
@@ -163,9 +161,7 @@ def test_data_of_another_postgres_is_refused(state: Path) -> None:
     data = state / "postgres" / "data"
     data.mkdir(parents=True)
     (data / "PG_VERSION").write_text("13\n")
-    assert f"{data} was made by PostgreSQL 13 and this is" in refusal(
-        state, "--port", "0", "--sql-dir", str(SQL)
-    )
+    assert f"{data} was made by PostgreSQL 13 and this is" in refusal(state, "--port", "0", "--sql-dir", str(SQL))
 
 
 def test_a_state_folder_below_a_file_is_refused(tmp_path: Path) -> None:
@@ -178,9 +174,7 @@ def test_a_state_folder_below_a_file_is_refused(tmp_path: Path) -> None:
         check=False,
     )
     assert process.returncode == 1
-    assert (
-        "cannot be written (Not a directory): choose another state folder with --state-dir" in process.stderr
-    )
+    assert "cannot be written (Not a directory): choose another state folder with --state-dir" in process.stderr
 
 
 def test_a_state_folder_with_a_long_name_works(tmp_path: Path) -> None:
@@ -200,6 +194,4 @@ def test_a_changed_migration_is_refused_by_name(state: Path, tmp_path: Path) -> 
     end_hub(start_hub(state, sql))
     (sql / "001_first.sql").write_text("create table public.first (id bigint primary key);")
     (state / "hub.log").unlink()
-    assert "001_first.sql was changed after it had been applied" in refusal(
-        state, "--port", "0", "--sql-dir", str(sql)
-    )
+    assert "001_first.sql was changed after it had been applied" in refusal(state, "--port", "0", "--sql-dir", str(sql))
