@@ -9,7 +9,8 @@ from datetime import datetime
 
 import pytest
 
-from semo_office.link import Link
+from semo_office.link import Link, Row
+from semo_office.models import SendPrompt
 from tests.acceptance.machine import ROOT, Machine, eventually, new_machine
 from tests.acceptance.receivers import ReceivedPrompt, Receivers, sha256_of
 
@@ -24,7 +25,7 @@ TEXTS = {
 
 
 def documented_stripping(text: str) -> str:
-    """As README says, written here once more: C0 but tab and newline, DEL and C1 go; line ends become LF, none at the end."""
+    """As README says: C0 but tab and newline, DEL and C1 go; line ends become LF, none at the end."""
     unified = text.replace("\r\n", "\n").replace("\r", "\n")
     return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", unified).rstrip("\n")
 
@@ -82,15 +83,15 @@ class Race:
         commands = self.machine.ask(lambda link: self._prompts(link))
         return len(commands) == 200 and all(command["status"] == "completed" for command in commands)
 
-    async def _prompts(self, link: Link) -> list[dict[str, object]]:
+    async def _prompts(self, link: Link) -> list[Row]:
         rows = await link.select("agent_commands", order=["sequence"])
         return [row for row in rows if row["command_type"] == "send_prompt" and row["session_id"] in self.sessions]
 
-    def sent_to(self, session: str) -> list[dict[str, object]]:
+    def sent_to(self, session: str) -> list[Row]:
         """The session's prompts in the order of the office."""
         return [command for command in self.commands if command["session_id"] == session]
 
-    def time_of(self, command: dict[str, object], stage: str) -> datetime:
+    def time_of(self, command: Row, stage: str) -> datetime:
         [at] = [e["at"] for e in self.events if e["command_id"] == command["id"] and e["stage"] == stage]
         return datetime.fromisoformat(str(at))
 
@@ -100,8 +101,8 @@ def race(machine: Machine) -> Race:
     return Race(machine)
 
 
-def texts_of(commands: list[dict[str, object]]) -> list[str]:
-    return [str(command["payload"]["prompt"]) for command in commands]  # type: ignore[index]  # JSON of one known shape
+def texts_of(commands: list[Row]) -> list[str]:
+    return [SendPrompt.model_validate(command["payload"]).prompt for command in commands]
 
 
 def test_racing_clients_lose_nothing_and_repeat_nothing(race: Race) -> None:
