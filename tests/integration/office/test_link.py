@@ -18,9 +18,6 @@ from tests.integration.hub_fixture import RunningHub, end_hub, start_hub
 from tests.integration.office.conftest import Identity, Party, party_on, signed_in
 from tests.integration.office.wire import wire_to
 
-# See test_socket.py.
-pytestmark = pytest.mark.filterwarnings("ignore:ConnectionClosed:DeprecationWarning")
-
 HURRY = 20.0
 
 

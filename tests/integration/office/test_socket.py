@@ -20,10 +20,6 @@ from tests.integration.office.conftest import Identity, signed_in
 from tests.integration.office.wire import Wire, wire_to
 from tests.unit.semo_office.fakes import FakeSocket
 
-# The library reads an attribute that websockets deprecates when a connection breaks. As an error it would kill the
-# library's listener, and only that path would be seen here.
-pytestmark = pytest.mark.filterwarnings("ignore:ConnectionClosed:DeprecationWarning")
-
 
 class FarSide(Protocol):
     """What the other end of a socket does, and the topic that it lets the socket join."""
