@@ -40,16 +40,23 @@ def office_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]
 class Identity:
     """Somebody whom the hub knows; a source of credentials with a fresh token at each call."""
 
-    def __init__(self, hub: RunningHub, *, ttl_s: float = 3600.0) -> None:
+    def __init__(self, hub: RunningHub, *, ttl_s: float = 3600.0, url: str | None = None) -> None:
         self.user_id = uuid4()
+        self.url = url or hub.url
         self.ttl_s = ttl_s
         self.reads = 0
         self._hub = hub
 
+    def through(self, url: str) -> "Identity":
+        """The same somebody, by another way."""
+        other = Identity(self._hub, url=url)
+        other.user_id = self.user_id
+        return other
+
     def __call__(self) -> Credentials:
         self.reads += 1
         return Credentials(
-            url=self._hub.url,
+            url=self.url,
             publishable_key=self._hub.keys.publishable_key,
             user_id=str(self.user_id),
             access_token=SecretStr(self._hub.token_for(str(self.user_id), ttl=self.ttl_s)),
