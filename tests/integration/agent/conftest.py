@@ -2,13 +2,25 @@
 
 import os
 import shutil
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.integration.agent.bench_host import Bench, running_host
+from tests.integration.hub_fixture import RunningHub, end_hub, start_hub
 
 SHELLS = os.environ.get("SEMO_TEST_SHELLS", "bash").split(",")
+
+
+@pytest.fixture(scope="session")
+def hub() -> Iterator[RunningHub]:
+    # Short, because sockets are in it.
+    with tempfile.TemporaryDirectory(prefix="semo-") as name:
+        running = start_hub(Path(name))
+        yield running
+        end_hub(running)
 
 
 @pytest.fixture(params=SHELLS)

@@ -6,8 +6,7 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +35,11 @@ from semo_office.models import (
 from semo_office.offices import OfficeStore
 from semo_office.sessions import SessionStore
 from tests.integration.agent.holder_end import end_holder
-from tests.integration.hub_fixture import ROOT, RunningHub, end_hub, start_hub
+from tests.integration.hub_fixture import ROOT, RunningHub
 
 DEADLINE_S = 20.0
+
+pytestmark = pytest.mark.xdist_group("agent-hub")
 
 
 class AgentProcess:
@@ -128,15 +129,6 @@ class Desk:
             async with self.link.expect(self.office.id, ("agent_commands", command_id)) as change:
                 while stage not in [event.stage for event in await self.commands.events(command_id)]:
                     await change.next(1.0)
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[RunningHub]:
-    # Short, because sockets are in it.
-    with tempfile.TemporaryDirectory(prefix="semo-") as name:
-        running = start_hub(Path(name))
-        yield running
-        end_hub(running)
 
 
 @pytest.fixture
