@@ -85,9 +85,15 @@ class Agent:
         self._offices = OfficeStore(link)
         self._office = self._make_office()
         self._host = self._make_host(environment)
-        self._worker = Worker(self._host, self._work, done=self._poke)
+        self._worker = Worker(self._host, self._work, look=self._poke)
         self._subscriber = OfficeSubscriber(
-            link, self._offices, self._office, host_id=host_id, stop=self._stop, take=self._worker.take
+            link,
+            self._offices,
+            self._office,
+            host_id=host_id,
+            stop=self._stop,
+            take=self._worker.take,
+            is_ours=self._worker.is_ours,
         )
 
     @classmethod

@@ -46,6 +46,7 @@ class Sessions:
         self._by_tab[tab_id] = session
         for event in self._early.pop(tab_id, ()):
             session.observe(event)
+        session.wake()
 
     def remove(self, session: Session) -> None:
         self._by_id.pop(session.id, None)

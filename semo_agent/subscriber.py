@@ -27,7 +27,11 @@ _log = structlog.get_logger(__name__)
 
 
 class OfficeSubscriber:
-    """The ears of one host. `take` begins a claimed command and must not block."""
+    """The ears of one host. `take` begins a claimed command and must not block.
+
+    Most hints are echoes of what this agent wrote (`is_ours`, by key): whoever writes pokes where something became
+    claimable, and the echo costs no claim of its own.
+    """
 
     def __init__(
         self,
@@ -38,6 +42,7 @@ class OfficeSubscriber:
         host_id: UUID,
         stop: Stop,
         take: Callable[[AgentCommand], None],
+        is_ours: Callable[[UUID], bool],
     ) -> None:
         self._link = link
         self._offices = offices
@@ -45,6 +50,7 @@ class OfficeSubscriber:
         self._host_id = host_id
         self._stop = stop
         self._take = take
+        self._is_ours = is_ours
         self._listening: set[UUID] = set()
         self._look = asyncio.Event()
         self._renew = asyncio.Event()
@@ -60,7 +66,7 @@ class OfficeSubscriber:
         self._renew.set()
 
     def on_hint(self, hint: Hint) -> None:
-        if hint.table in HINTED_TABLES:
+        if hint.table in HINTED_TABLES and not self._is_ours(UUID(hint.key)):
             self.poke()
 
     def on_gap(self) -> None:

@@ -1,6 +1,7 @@
 """A host with a real terminal and an office in memory: `async with running_host(...) as bench`."""
 
 import asyncio
+import json
 import os
 import tempfile
 import time
@@ -58,6 +59,13 @@ class Bench:
     async def prompt(self, row: SessionInfo, text: str, timeout: float = 20.0) -> Verdict:
         return await self.do(row, SendPrompt(prompt=text), timeout)
 
+    def write_profile(self, name: str, argv: list[str], extra: str = "") -> None:
+        """A profile of this host's user; its program marks its prompts itself."""
+        folder = self.folder / "profiles"
+        folder.mkdir(exist_ok=True)
+        head = f'name = "{name}"\n[launch]\nargv = {json.dumps(argv)}\n[evidence]\nsource = "osc133"\n'
+        (folder / f"{name}.toml").write_text(head + extra)
+
     async def shows(self, row: SessionInfo, text: str, timeout: float = 5.0) -> None:
         """Wait until a row of the screen holds this text. Raises TimeoutError."""
         session = self.live(row)
@@ -90,8 +98,11 @@ async def running_host(*, environment: Mapping[str, str] | None = None) -> Async
 
 
 @asynccontextmanager
-async def bench_in(folder: Path, home: Path, environment: Mapping[str, str]) -> AsyncIterator[Bench]:
-    """One life of an agent on a host; the programs go on after it."""
+async def bench_in(
+    folder: Path, home: Path, environment: Mapping[str, str], *, office: RecordingOffice | None = None
+) -> AsyncIterator[Bench]:
+    """One life of an agent on a host; the programs go on after it. office: the one of an earlier life."""
+    office = office or RecordingOffice()
     stop = Stop()
     tasks = Tasks(stop)
     terminal = PtyTerminal(folder / "holder")
@@ -99,7 +110,7 @@ async def bench_in(folder: Path, home: Path, environment: Mapping[str, str]) -> 
     records.prepare()
     host = Host(
         terminal=terminal,
-        office=RecordingOffice(),
+        office=office,
         sessions=Sessions(stop),
         profiles=Profiles(folder / "profiles"),
         records=records,
@@ -108,12 +119,10 @@ async def bench_in(folder: Path, home: Path, environment: Mapping[str, str]) -> 
         clock=time.monotonic,
         sleep=asyncio.sleep,
     )
-    worker = Worker(host, tasks, done=lambda: None)
+    worker = Worker(host, tasks, look=lambda: None)
     await terminal.start()
     events = Tasks(stop)
     events.start("events", host.watch_events())
-    office = host.office
-    assert isinstance(office, RecordingOffice)
     try:
         yield Bench(folder, home, office, host, worker, tasks)
     finally:

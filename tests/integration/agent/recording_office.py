@@ -87,6 +87,12 @@ class RecordingOffice(Office):
                 await self._changed.wait()
         return self.rows[session_id]
 
+    async def seen_with_tab(self, session_id: UUID, timeout: float = DEADLINE_S) -> None:
+        """Wait until the session's terminal is known. Raises TimeoutError."""
+        async with asyncio.timeout(timeout):
+            while self.rows[session_id].iterm_tab_id is None:
+                await self._changed.wait()
+
     async def reached(self, command: AgentCommand, stage: Stage, timeout: float = DEADLINE_S) -> None:
         """Wait until the command has this stage. Raises TimeoutError."""
         async with asyncio.timeout(timeout):

@@ -25,10 +25,7 @@ TEXTS = {
 async def receiver(bench: Bench, *options: str) -> SessionInfo:
     """A session with the receiver in it."""
     argv = [sys.executable, str(RECEIVER), str(bench.folder / "record"), *options]
-    (bench.folder / "profiles").mkdir()
-    (bench.folder / "profiles" / "receiver.toml").write_text(
-        f'name = "receiver"\n[launch]\nargv = {json.dumps(argv)}\n[evidence]\nsource = "osc133"\n'
-    )
+    bench.write_profile("receiver", argv)
     return await bench.shell(profile="receiver")
 
 

@@ -66,8 +66,8 @@ async def test_a_program_that_ignores_ctrl_c_is_reported_after_the_limit(bench: 
     )
     (bench.folder / "profiles" / "quick.toml").write_text(quick)
     row = await bench.shell(profile="quick")
-    command = bench.take(row, SendPrompt(prompt="(trap '' INT; read stuck)"))
-    await bench.office.reached(command, Stage.ACCEPTED)
+    bench.take(row, SendPrompt(prompt="(trap '' INT; echo de''af; read stuck)"))
+    await bench.shows(row, "deaf")
     assert (await bench.do(row, Cancel())).error is ErrorCode.TIMEOUT
     await bench.do(row, Terminate())
 
@@ -102,16 +102,40 @@ async def test_an_unknown_profile_is_answered_with_the_known_ones(bench: Bench) 
 
 
 async def test_a_program_that_shows_no_prompt_is_ended_and_quoted(bench: Bench) -> None:
-    (bench.folder / "profiles").mkdir()
-    (bench.folder / "profiles" / "mute.toml").write_text(
-        'name = "mute"\n[launch]\nargv = ["sh", "-c", "echo no licence; sleep 60"]\n'
-        '[evidence]\nsource = "osc133"\n[limits]\nstart_timeout_ms = 500\n'
-    )
+    bench.write_profile("mute", ["sh", "-c", "echo no licence; sleep 60"], "[limits]\nstart_timeout_ms = 500\n")
     row = bench.office.write_session(str(bench.home), "mute")
     verdict = await bench.do(row, CreateSession(profile="mute"))
     assert verdict.error is ErrorCode.LAUNCH_FAILED
     assert verdict.message == "The program showed no prompt within 0.5 s. It said last: no licence"
     await bench.office.seen_as(row.session_id, SessionStatus.TERMINATED)
+    assert await tabs_of(bench) == []
+
+
+async def test_a_program_that_does_not_exist_is_named(bench: Bench) -> None:
+    bench.write_profile("gone", ["/no/such/program"])
+    row = bench.office.write_session(str(bench.home), "gone")
+    verdict = await bench.do(row, CreateSession(profile="gone"))
+    assert verdict.error is ErrorCode.LAUNCH_FAILED
+    assert "/no/such/program" in str(verdict.message)
+    await bench.office.seen_as(row.session_id, SessionStatus.TERMINATED)
+
+
+async def test_a_program_that_ends_before_its_prompt_is_quoted(bench: Bench) -> None:
+    bench.write_profile("brief", ["sh", "-c", "echo no licence; exit 2"])
+    row = bench.office.write_session(str(bench.home), "brief")
+    verdict = await bench.do(row, CreateSession(profile="brief"))
+    assert verdict.error is ErrorCode.LAUNCH_FAILED
+    assert verdict.message == "Before its first prompt the program ended with exit status 2. It said last: no licence"
+
+
+async def test_a_session_is_ended_while_it_begins(bench: Bench) -> None:
+    bench.write_profile("mute", ["sleep", "60"])
+    row = bench.office.write_session(str(bench.home), "mute")
+    creating = bench.take(row, CreateSession(profile="mute"))
+    await bench.office.seen_with_tab(row.session_id)
+    assert (await bench.do(row, Terminate())).error is None
+    assert (await bench.office.verdict(creating)).error is ErrorCode.LAUNCH_FAILED
+    assert (await bench.office.seen_as(row.session_id, SessionStatus.TERMINATED)).reason == "ended by an operator"
     assert await tabs_of(bench) == []
 
 
