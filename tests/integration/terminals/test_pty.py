@@ -20,7 +20,7 @@ from semo_agent.holder.launch import connect_or_launch
 from semo_agent.holder.place import socket_path
 from semo_agent.holder.protocol import FrameReader, Header, pack
 from semo_agent.holder.tab import LONGEST_QUEUE, UNATTENDED, WINDOW
-from semo_agent.terminals.base import ExitStatus, Key, LaunchSpec, Position
+from semo_agent.terminals.base import ExitStatus, Key, LaunchSpec, Position, Size
 from semo_agent.terminals.pty import PtyTerminal
 from tests.integration.terminals.kit import ENV, PATIENCE, PtyKit, Watched, texts, wait_for_release
 from tests.programs.receiver import Composer
@@ -384,12 +384,26 @@ async def test_the_holder_rests_when_nothing_happens(agent: Watched, kit: PtyKit
     assert await processor_seconds(pid) - before <= 0.011
 
 
+async def test_a_resize_waits_for_the_output_before_it(agent: Watched) -> None:
+    tab = await agent.open("cat")
+    assert isinstance(agent.terminal, PtyTerminal)
+    stream = agent.terminal._streams[tab.tab_id]
+    resized = asyncio.create_task(stream.resize(stream.offset + 4, Size(80, 30)))
+    # The tab, and the event loop, go on meanwhile.
+    await agent.terminal.list()
+    assert (await agent.terminal.screen(tab.tab_id)).size == tab.size
+    await agent.terminal.write(tab.tab_id, b"ab\r")
+    async with asyncio.timeout(PATIENCE):
+        await resized
+    assert (await agent.terminal.screen(tab.tab_id)).size == Size(80, 30)
+
+
 async def test_output_of_a_turn_is_found_again_after_the_width_changed(agent: Watched, tmp_path: Path) -> None:
     tab = await agent.receiver(tmp_path / "record")
     await agent.terminal.paste(tab.tab_id, "hello")
     await agent.terminal.press(tab.tab_id, Key.ENTER)
     begin, end = await agent.mark(tab, "C"), await agent.mark(tab, "D")
-    await agent.terminal.resize(tab.tab_id, type(tab.size)(10, 24))
+    await agent.terminal.resize(tab.tab_id, Size(10, 24))
     excerpt = await agent.terminal.text_between(tab.tab_id, begin.at, end.at)
     assert excerpt.text == "prompt 1: 5 bytes"
     assert [mark.at for mark in await agent.terminal.marks(tab.tab_id)][-1] > Position(1, 0)
