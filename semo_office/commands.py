@@ -177,11 +177,15 @@ class CommandRepository:
 
         timeout: s, None: for ever. Raises WaitEnded, which changes nothing in the office; CommandNotFound.
         """
-        command = (await self.get_outcome(command_id)).command
+        known = _judged(await self.get_outcome(command_id), until_input)
+        if known.kind is not OutcomeKind.STILL_WAITING:
+            return known
+        command = known.command
         async with self._expect(command.office_id, command.session_id, command.id) as change:
-            outcome = _judged(await self.get_outcome(command_id), until_input)
-            if outcome.kind is not OutcomeKind.STILL_WAITING:
-                return outcome
+            # What happened between that look and the registration would be heard by nobody.
+            now = _judged(await self.get_outcome(command_id), until_input)
+            if now.kind is not OutcomeKind.STILL_WAITING:
+                return now
             return await self.settle(change, command_id, timeout, until_input=until_input)
 
     async def settle(

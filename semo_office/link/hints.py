@@ -56,6 +56,7 @@ class OfficeHints:
         self._listeners: set[Listener] = set()
         self._behind: set[Listener] = set()
         self._stopping = asyncio.Event()
+        self._retry_now = asyncio.Event()
         self._inbox = Inbox()
 
     @property
@@ -84,8 +85,13 @@ class OfficeHints:
 
     def stop(self) -> None:
         self._stopping.set()
+        self._retry_now.set()
         self._inbox.bell.set()
         self._tell_change()
+
+    def hurry(self) -> None:
+        """The office answers again: the next try need not wait any longer."""
+        self._retry_now.set()
 
     async def run(self) -> None:
         """Connect, attend, and after any fault do it again, for ever."""
@@ -95,7 +101,9 @@ class OfficeHints:
             # A subscription that breaks at once counts as a failed try: else it would flap every few hundred ms.
             if lasted >= FLAPPING_S:
                 backoff.reset()
-            await self._timing.rings(self._stopping, backoff.next())
+            self._retry_now.clear()
+            if not self.stopped:
+                await self._timing.rings(self._retry_now, backoff.next())
 
     async def _connection(self) -> float:
         """One socket from its opening to its fault or the stop; how long it was joined, s."""

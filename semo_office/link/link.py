@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from semo_office.errors import LinkError
 from semo_office.link.expectation import Expectation
 from semo_office.link.filters import Filter
-from semo_office.link.health import Health, LinkStatus
+from semo_office.link.health import Health, LinkState, LinkStatus
 from semo_office.link.hints import OfficeHints
 from semo_office.link.requests import DEADLINE_S, CredentialsSource, Requests, Row
 from semo_office.link.socket import OpenSocket, opener
@@ -37,6 +37,8 @@ class Link:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = asyncio.Event()
         self._failure: BaseException | None = None
+        self._was_offline = False
+        health.listen(self._hurry_when_back)
 
     @classmethod
     async def open(
@@ -158,6 +160,12 @@ class Link:
             for hints in self._offices.values():
                 hints.stop()
             self._closed.set()
+
+    def _hurry_when_back(self, status: LinkStatus) -> None:
+        if self._was_offline:
+            for hints in self._offices.values():
+                hints.hurry()
+        self._was_offline = status.state is LinkState.OFFLINE
 
     def _check(self) -> None:
         if self._failure is not None:

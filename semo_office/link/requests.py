@@ -29,6 +29,7 @@ RETRY_FIRST_S: Final = 0.1
 RETRY_LONGEST_S: Final = 2.0
 CONNECT_S: Final = 5.0
 KEEP_ALIVE_S: Final = 45.0
+LAST_ANSWERS_S: Final = 2.0
 CONNECTIONS_MAX: Final = 20
 PAGE_ROWS: Final = 1000
 
@@ -81,6 +82,9 @@ class Requests:
         self._http = http
         self._timing = timing
         self._note_reached = note_reached
+        self._closing = False
+        self._under_way = 0
+        self._idle = asyncio.Event()
 
     @classmethod
     async def open(
@@ -105,6 +109,10 @@ class Requests:
         return cls(source, credentials, client, http, timing, note_reached)
 
     async def close(self) -> None:
+        """Take no more requests, let those under way end for some 2 s, then break them off. Again is no error."""
+        self._closing = True
+        if self._under_way:
+            await self._timing.rings(self._idle, LAST_ANSWERS_S)
         await self._http.aclose()
 
     async def renew(self) -> Credentials:
@@ -184,7 +192,7 @@ class Requests:
                 raise
             except LinkError:
                 pause = self._timing.random() * min(RETRY_FIRST_S * 2.0**attempt, RETRY_LONGEST_S)
-                if attempt == attempts or self._timing.clock() + pause >= end:
+                if attempt == attempts or self._closing or self._timing.clock() + pause >= end:
                     raise
             await self._timing.sleep(pause)
             # A hub that was started again may be elsewhere.
@@ -202,7 +210,10 @@ class Requests:
         return await self._attempt(call, self._client, seconds)
 
     async def _attempt(self, call: Callable[[AsyncClient], Awaitable[T]], client: AsyncClient, seconds: float) -> T:
+        if self._closing:
+            raise LinkError("The link to the office is closed.")
         _status.set(0)
+        self._under_way += 1
         try:
             async with asyncio.timeout(seconds):
                 answer = await call(client)
@@ -210,8 +221,15 @@ class Requests:
             raise self._noted(from_answer(err, _status.get())) from err
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as err:
             raise self._noted(from_network(err)) from err
+        finally:
+            self._note_end()
         self._note_reached(True)
         return answer
+
+    def _note_end(self) -> None:
+        self._under_way -= 1
+        if self._closing and not self._under_way:
+            self._idle.set()
 
     def _noted(self, failure: OfficeError) -> OfficeError:
         self._note_reached(not isinstance(failure, LinkError))

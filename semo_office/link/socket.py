@@ -137,6 +137,7 @@ class RealtimeSocket:
                 await channel.subscribe(self._on_state)
         except (OSError, TimeoutError, WebSocketException) as err:
             raise LinkError(f"The office's Realtime can't be reached: {err or type(err).__name__}.") from err
+        self._attend_tasks()
         if not self._joined or self._inbox.fault:
             raise LinkError(f"The office's Realtime refuses {topic}: {self._inbox.fault or 'no answer'}.")
 
@@ -172,6 +173,16 @@ class RealtimeSocket:
             if connection is not None:
                 connection.transport.abort()
             await self._realtime.close()
+
+    def _attend_tasks(self) -> None:
+        """A task of the library that dies takes all deliveries with it, without a word: its end is a fault at once."""
+        for task in (self._realtime._listen_task, self._realtime._heartbeat_task):
+            if task is not None:
+                task.add_done_callback(self._on_task_end)
+
+    def _on_task_end(self, task: "asyncio.Task[None]") -> None:
+        error = None if task.cancelled() else task.exception()
+        self._inbox.lose(f"a task of the library has ended: {error!r}" if error else "the socket was closed")
 
     def _on_state(self, state: RealtimeSubscribeStates, error: Exception | None) -> None:
         if state is RealtimeSubscribeStates.SUBSCRIBED:

@@ -76,6 +76,7 @@ class Machine:
             "SHELL": "/bin/bash",
             "PYTHONPATH": str(ROOT),
             "SEMO_STATE_DIR": str(self.state),
+            "SEMO_CONFIG_DIR": str(self.path / "config"),
         }
 
     def semo(self, *arguments: str, stdin: bytes = b"", cwd: Path | None = None, state: Path | None = None) -> Ended:

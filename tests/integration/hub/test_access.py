@@ -94,9 +94,7 @@ def test_nothing_in_the_state_folder_is_open_to_others(hub: RunningHub) -> None:
 
 async def test_the_log_holds_no_key_and_no_token(hub: RunningHub, http: httpx.AsyncClient) -> None:
     token = hub.token_for(USER)
-    await http.get(
-        f"/rest/v1/notes?apikey={hub.keys.publishable_key}", headers={"Authorization": f"Bearer {token}"}
-    )
+    await http.get(f"/rest/v1/notes?apikey={hub.keys.publishable_key}", headers={"Authorization": f"Bearer {token}"})
     for secret in (hub.keys.jwt_secret, hub.keys.secret_key, hub.keys.publishable_key, token):
         assert secret not in hub.log
 
@@ -109,9 +107,7 @@ async def test_only_loopback_names_are_answered(hub: RunningHub, http: httpx.Asy
     assert (await http.get("/healthz", headers={"Host": "[::1]"})).status_code == 200
 
 
-async def test_another_web_site_is_refused_and_gets_no_cors_headers(
-    hub: RunningHub, http: httpx.AsyncClient
-) -> None:
+async def test_another_web_site_is_refused_and_gets_no_cors_headers(hub: RunningHub, http: httpx.AsyncClient) -> None:
     for origin in ("https://evil.example", "http://127.0.0.1:1", "null"):
         answer = await http.post(ONE, headers={"Origin": origin, "apikey": hub.keys.publishable_key})
         assert answer.status_code == 403

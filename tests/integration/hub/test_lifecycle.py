@@ -15,6 +15,7 @@ import httpx
 import psycopg
 import pytest
 
+from semo_hub.postgres import Postgres
 from tests.integration.hub.conftest import make_user, signed_in
 from tests.integration.hub.test_realtime import admit, listen
 from tests.integration.hub_fixture import RunningHub, end_hub, launch, running_hub, start_hub
@@ -26,9 +27,7 @@ SQL = Path(__file__).parent / "sql"
 
 def is_alive(pid: int) -> bool:
     """Whether it runs; a zombie that nobody has waited for does not."""
-    listing = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
+    listing = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return listing.stdout.strip()[:1] not in ("", "Z")
 
 
@@ -108,6 +107,16 @@ def test_postgres_dies_with_a_killed_hub_and_the_next_hub_starts(state: Path) ->
         end_hub(second)
 
 
+async def test_a_postgres_that_was_left_running_is_replaced(state: Path) -> None:
+    left_over = Postgres(state / "postgres")
+    await left_over.start()
+    async with running_hub(state, SQL) as hub:
+        assert hub.postgres_pid != left_over.pid
+        assert not is_alive(left_over.pid)
+        assert "an earlier hub left behind" in hub.log
+    await left_over.stop()
+
+
 def test_a_pid_file_that_names_a_stranger_does_not_block_the_start(state: Path) -> None:
     end_hub(start_hub(state, SQL))
     pid_file = state / "postgres" / "data" / "postmaster.pid"
@@ -152,9 +161,7 @@ def test_data_of_another_postgres_is_refused(state: Path) -> None:
     data = state / "postgres" / "data"
     data.mkdir(parents=True)
     (data / "PG_VERSION").write_text("13\n")
-    assert f"{data} was made by PostgreSQL 13 and this is" in refusal(
-        state, "--port", "0", "--sql-dir", str(SQL)
-    )
+    assert f"{data} was made by PostgreSQL 13 and this is" in refusal(state, "--port", "0", "--sql-dir", str(SQL))
 
 
 def test_a_state_folder_below_a_file_is_refused(tmp_path: Path) -> None:
@@ -167,9 +174,7 @@ def test_a_state_folder_below_a_file_is_refused(tmp_path: Path) -> None:
         check=False,
     )
     assert process.returncode == 1
-    assert (
-        "cannot be written (Not a directory): choose another state folder with --state-dir" in process.stderr
-    )
+    assert "cannot be written (Not a directory): choose another state folder with --state-dir" in process.stderr
 
 
 def test_a_state_folder_with_a_long_name_works(tmp_path: Path) -> None:
@@ -189,6 +194,4 @@ def test_a_changed_migration_is_refused_by_name(state: Path, tmp_path: Path) -> 
     end_hub(start_hub(state, sql))
     (sql / "001_first.sql").write_text("create table public.first (id bigint primary key);")
     (state / "hub.log").unlink()
-    assert "001_first.sql was changed after it had been applied" in refusal(
-        state, "--port", "0", "--sql-dir", str(sql)
-    )
+    assert "001_first.sql was changed after it had been applied" in refusal(state, "--port", "0", "--sql-dir", str(sql))

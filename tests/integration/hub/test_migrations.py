@@ -28,9 +28,7 @@ def database(hub: RunningHub, superuser: psycopg.Connection) -> Iterator[str]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "002_second.sql").write_text("alter table public.a add column b int;")
-    (tmp_path / "001_first.sql").write_text(
-        "create table public.a (id int); insert into public.a values (1);"
-    )
+    (tmp_path / "001_first.sql").write_text("create table public.a (id int); insert into public.a values (1);")
     (tmp_path / "notes.txt").write_text("not a migration")
     return tmp_path
 
@@ -48,9 +46,7 @@ async def test_files_are_applied_in_order_and_once(database: str, folder: Path) 
 
 async def test_a_file_that_fails_leaves_nothing_and_is_named(database: str, folder: Path) -> None:
     (folder / "003_third.sql").write_text("create table public.c (id int); select 1 / 0;")
-    with pytest.raises(
-        MigrationError, match=r"^003_third\.sql cannot be applied and was rolled back: division"
-    ):
+    with pytest.raises(MigrationError, match=r"^003_third\.sql cannot be applied and was rolled back: division"):
         await migrate(database, folder)
     assert ask(database, "select to_regclass('public.c')") == [(None,)]
     assert ask(database, "select count(*) from public.semo_migrations") == [(2,)]

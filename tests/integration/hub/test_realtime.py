@@ -51,9 +51,7 @@ class Heard:
         self.reasons.append(str(err))
 
 
-def listen(
-    client: AsyncClient, topic: str, *, private: bool = True, own: bool = False, ack: bool = False
-) -> Heard:
+def listen(client: AsyncClient, topic: str, *, private: bool = True, own: bool = False, ack: bool = False) -> Heard:
     config: Any = {
         "private": private,
         "broadcast": {"self": own, "ack": ack},
@@ -83,9 +81,7 @@ async def test_a_member_hears_what_sql_sends(client: AsyncClient, topic: str) ->
     assert message["meta"]["id"] == message["payload"]["id"]
 
 
-async def test_messages_arrive_in_commit_order(
-    client: AsyncClient, topic: str, superuser: psycopg.Connection
-) -> None:
+async def test_messages_arrive_in_commit_order(client: AsyncClient, topic: str, superuser: psycopg.Connection) -> None:
     heard = listen(client, topic)
     await heard.subscribe()
     superuser.execute(
@@ -229,12 +225,8 @@ async def raw_socket(hub: RunningHub, **options: Any) -> AsyncIterator[ClientCon
         yield socket
 
 
-async def exchange(
-    socket: ClientConnection, topic: str, event: str, payload: dict[str, Any], ref: str
-) -> Any:
-    await socket.send(
-        json.dumps({"topic": topic, "event": event, "payload": payload, "ref": ref, "join_ref": ref})
-    )
+async def exchange(socket: ClientConnection, topic: str, event: str, payload: dict[str, Any], ref: str) -> Any:
+    await socket.send(json.dumps({"topic": topic, "event": event, "payload": payload, "ref": ref, "join_ref": ref}))
     async with asyncio.timeout(DEADLINE):
         return json.loads(await socket.recv())
 

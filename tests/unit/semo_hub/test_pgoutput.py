@@ -12,15 +12,12 @@ from semo_hub.pgoutput import Changes, Committed, Decoder, Inserted, KeepAlive, 
 
 def relation(oid: int, *columns: str) -> bytes:
     described = b"".join(b"\1" + name.encode() + b"\0" + struct.pack("!Ii", 25, -1) for name in columns)
-    return (
-        b"R" + struct.pack("!I", oid) + b"realtime\0messages\0d" + struct.pack("!H", len(columns)) + described
-    )
+    return b"R" + struct.pack("!I", oid) + b"realtime\0messages\0d" + struct.pack("!H", len(columns)) + described
 
 
 def insert(oid: int, *values: str | None) -> bytes:
     encoded = b"".join(
-        b"n" if value is None else b"t" + struct.pack("!I", len(value.encode())) + value.encode()
-        for value in values
+        b"n" if value is None else b"t" + struct.pack("!I", len(value.encode())) + value.encode() for value in values
     )
     return b"I" + struct.pack("!I", oid) + b"N" + struct.pack("!H", len(values)) + encoded
 

@@ -48,9 +48,7 @@ def test_a_filter_without_an_operator_is_refused(value: str) -> None:
 
 
 def test_conditions_nest_in_parentheses() -> None:
-    nested = Group(
-        "and", (Condition(Column("b"), "lt", "2"), Condition(Column("c"), "in", ("x", "y"), negated=True))
-    )
+    nested = Group("and", (Condition(Column("b"), "lt", "2"), Condition(Column("c"), "in", ("x", "y"), negated=True)))
     expected = Group("or", (Condition(Column("a"), "eq", "1,5"), nested))
     assert filters("or", '(a.eq."1,5",and(b.lt.2,c.not.in.(x,y)))') == (expected,)
 

@@ -28,9 +28,7 @@ def test_a_program_never_runs_as_root() -> None:
 
 
 def test_a_program_whose_parent_is_gone_is_not_started() -> None:
-    result = launch(
-        "--parent", "1" if os.getpid() != 1 else "2", "--as-nobody", "--", "/usr/bin/env", "echo", "ran"
-    )
+    result = launch("--parent", "1" if os.getpid() != 1 else "2", "--as-nobody", "--", "/usr/bin/env", "echo", "ran")
     assert result.stdout == ("" if sys.platform.startswith("linux") else "ran\n")
 
 

@@ -174,6 +174,18 @@ async def test_a_subscription_that_held_makes_the_next_retry_quick_again() -> No
         assert hints.joined
 
 
+async def test_an_office_that_answers_again_is_joined_at_once() -> None:
+    time, sockets = ManualTime(chance=0.99), FakeSockets(*["forbidden"] * 5)
+    async with supervised(sockets, time) as (hints, _):
+        await time.advance(9.0)
+        before = time.elapsed
+        assert not is_joined(hints)
+        hints.hurry()
+        await settle()
+        assert is_joined(hints)
+        assert time.elapsed == before
+
+
 async def test_a_token_near_its_end_is_renewed_on_the_socket_that_stands() -> None:
     time, sockets = ManualTime(), FakeSockets()
     sockets.expires_at = EPOCH + RENEW_BEFORE + timedelta(seconds=15)

@@ -1,3 +1,4 @@
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +20,7 @@ from semo_office.errors import (
 from semo_office.link.filters import among, eq, is_null
 from semo_office.link.requests import ATTEMPTS_MAX, Requests
 from semo_office.link.timing import Timing
-from tests.unit.semo_office.fakes import make_credentials
+from tests.unit.semo_office.fakes import make_credentials, settle
 
 Answer = httpx.Response | Exception
 
@@ -49,10 +50,13 @@ class Office:
     async def sleep(self, seconds: float) -> None:
         self.elapsed += seconds
 
+    @property
+    def transport(self) -> httpx.MockTransport:
+        return httpx.MockTransport(self.handle)
+
     async def open(self) -> Requests:
         timing = Timing(clock=lambda: self.elapsed, sleep=self.sleep, random=lambda: 0.5)
-        transport = httpx.MockTransport(self.handle)
-        return await Requests.open(self.source, timing, self.reached.append, transport=transport)
+        return await Requests.open(self.source, timing, self.reached.append, transport=self.transport)
 
 
 def failed(status: int, code: str | None, message: str = "it failed", details: str | None = None) -> httpx.Response:
@@ -167,6 +171,29 @@ async def test_a_token_that_stays_refused_is_an_error(tokens: list[str], tries: 
     with pytest.raises(NotAuthenticated):
         await requests.rpc("f", {}, retry=True)
     assert len(office.requests) == tries
+    await requests.close()
+
+
+async def test_closing_lets_the_last_request_end_and_takes_no_more() -> None:
+    office, let_go, arrived = Office(httpx.Response(200, json=1)), asyncio.Event(), asyncio.Event()
+
+    async def slow(request: httpx.Request) -> httpx.Response:
+        arrived.set()
+        await let_go.wait()
+        return httpx.Response(200, json="written")
+
+    office.handle = slow  # type: ignore[method-assign] # the far side of this test takes its time
+    requests = await Requests.open(office.source, Timing(), office.reached.append, transport=office.transport)
+    writing = asyncio.create_task(requests.rpc("f", {}))
+    await arrived.wait()
+    closing = asyncio.create_task(requests.close())
+    await settle()
+    assert not closing.done()
+    with pytest.raises(LinkError, match="closed"):
+        await requests.rpc("f", {}, retry=True)
+    let_go.set()
+    assert await writing == "written"
+    await closing
     await requests.close()
 
 
