@@ -1,10 +1,12 @@
 """`semo down`: stop the services; the sessions live on unless told otherwise."""
 
+import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import JsonValue
 
+from semo_console.cli.actions.holder import ask_holder
 from semo_console.cli.actions.office import OperatorDesk, at_desk
 from semo_console.cli.actions.wording import describe_session, print_json, remark, say
 from semo_console.errors import ProcessFailed
@@ -14,6 +16,7 @@ from semo_office.locations import StateFolder
 from semo_office.models import SessionInfo
 
 TERMINATE_DEADLINE_S = 30.0
+HOLDER_GRACE_S = 1.0
 
 
 @dataclass
@@ -59,6 +62,9 @@ def _stop(supervisor: Supervisor, end_sessions: bool) -> Stopped:
         if service is not None:
             supervisor.stop(service, warn=remark)
             stopped.services.append(service)
+    if stopped.ended:
+        # It would wait a while for new sessions; without an agent none can come.
+        ask_holder(supervisor.state.agent, {"verb": "shutdown", "grace": HOLDER_GRACE_S})
     return stopped
 
 
@@ -93,12 +99,16 @@ async def _live_sessions(desk: OperatorDesk) -> list[SessionInfo]:
 
 async def _end_all(desk: OperatorDesk) -> list[SessionInfo]:
     sessions = await _live_sessions(desk)
-    for session in sessions:
-        dispatcher = desk.dispatcher(session.office_id)
-        outcome = await dispatcher.dispatch_terminate(session.session_id, timeout=TERMINATE_DEADLINE_S)
-        if outcome.result is None or not outcome.result.success:
-            raise ProcessFailed(f"The session {describe_session(session)} did not end; nothing was stopped.")
+    # All at once: each may need its whole grace.
+    await asyncio.gather(*(_end(desk, session) for session in sessions))
     return sessions
+
+
+async def _end(desk: OperatorDesk, session: SessionInfo) -> None:
+    dispatcher = desk.dispatcher(session.office_id)
+    outcome = await dispatcher.dispatch_terminate(session.session_id, timeout=TERMINATE_DEADLINE_S)
+    if outcome.result is None or not outcome.result.success:
+        raise ProcessFailed(f"The session {describe_session(session)} did not end; no process was stopped.")
 
 
 def _tell(stopped: Stopped) -> None:
