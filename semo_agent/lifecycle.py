@@ -13,7 +13,7 @@ from semo_agent.host import Host
 from semo_agent.office import Verdict
 from semo_agent.output import last_rows, turn_output
 from semo_agent.profiles.launch import prepare_launch
-from semo_agent.profiles.profile import Profile
+from semo_agent.profiles.profile import Profile, Profiles
 from semo_agent.session import Session
 from semo_agent.terminals.base import ExitStatus, LaunchSpec, Size
 from semo_office.errors import CommandError, ErrorCode
@@ -193,10 +193,10 @@ class Lifecycle:
         return CommandError(code, str(err))
 
 
-def profile_or_fallback(host: Host, name: str) -> Profile:
-    """The profile of a session that lives already; `shell` where the file is gone meanwhile. Blocking."""
+def profile_or_fallback(profiles: Profiles, name: str) -> Profile:
+    """The profile of a session that lives already; `shell` where its file is gone meanwhile. Blocking."""
     try:
-        return host.profiles.read(name)
+        return profiles.read(name)
     except ProfileError as err:
         _log.warning("profile_gone", profile=name, error=str(err))
-        return host.profiles.read("shell")
+        return profiles.read("shell")

@@ -19,6 +19,7 @@ from semo_office.sessions import SessionStore
 Answer = TypeVar("Answer")
 Step = Literal[Stage.TYPED, Stage.ACCEPTED]
 
+CLAIM_LIMIT = 20
 RETRY_FIRST_S = 0.25
 RETRY_SLOWEST_S = 5.0
 
@@ -106,17 +107,39 @@ class LinkedOffice(Office):
     async def claim(self) -> Sequence[ClaimedCommand]:
         """One try only: the claim loop has its own rhythm. Raises LinkError."""
         with _translated():
-            return await self._commands.claim_commands(self._instance)
+            return await self._commands.claim_commands(self._instance, CLAIM_LIMIT)
+
+    async def patiently(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Ask until the office answers. Raises what it refuses with, Superseded, ClaimLost, Stopping."""
+        pause = RETRY_FIRST_S
+        while True:
+            try:
+                with _translated():
+                    return await ask()
+            except LinkError as err:
+                _log.warning("office_away", error=type(err).__name__)
+                if await self._stop.within(self._random() * pause):
+                    raise Stopping("The office could not be told before the agent stopped.") from err
+            pause = min(pause * 2, RETRY_SLOWEST_S)
+
+    async def take_lease(self) -> None:
+        """Act for the host from now on; a process before this one is superseded for good."""
+        await self.patiently(lambda: self._commands.renew_leases(self._instance, take=True))
+
+    async def renew_lease(self) -> None:
+        """One try only. Raises LinkError, Superseded."""
+        with _translated():
+            await self._commands.renew_leases(self._instance)
 
     async def report_stage(
         self, claim: Claim, step: Step, evidence: dict[str, JsonValue], session: SessionReport | None = None
     ) -> None:
-        await self._delivered(
+        await self.patiently(
             lambda: self._commands.report_stage(claim.command_id, claim.token, step, evidence=evidence, session=session)
         )
 
     async def complete(self, claim: Claim, verdict: Verdict, session: SessionReport | None = None) -> None:
-        kept = await self._delivered(
+        kept = await self.patiently(
             lambda: self._commands.complete_command(
                 claim.command_id,
                 claim.token,
@@ -131,34 +154,22 @@ class LinkedOffice(Office):
             _log.info("completed_before", command_id=str(claim.command_id), kept=kept)
 
     async def report_session(self, session_id: UUID, report: SessionReport) -> None:
-        await self._delivered(lambda: self._sessions.set_session(self._instance, session_id, report))
+        await self.patiently(lambda: self._sessions.set_session(self._instance, session_id, report))
 
     async def session(self, session_id: UUID) -> SessionInfo | None:
-        return await self._delivered(lambda: self._sessions.get_session(session_id))
+        return await self.patiently(lambda: self._sessions.get_session(session_id))
 
     async def sessions(self) -> Sequence[SessionInfo]:
-        return await self._delivered(lambda: self._sessions.get_sessions_by_host(self._host_id))
+        return await self.patiently(lambda: self._sessions.get_sessions_by_host(self._host_id))
 
     async def begun_commands(self) -> Sequence[AgentCommand]:
-        return await self._delivered(lambda: self._commands.processing_commands(self._host_id))
+        return await self.patiently(lambda: self._commands.processing_commands(self._host_id))
 
     async def waiting_commands(self, session_ids: Sequence[UUID]) -> Sequence[AgentCommand]:
-        return await self._delivered(lambda: self._commands.pending_commands(session_ids))
+        return await self.patiently(lambda: self._commands.pending_commands(session_ids))
 
     async def give_back(self) -> None:
-        await self._delivered(self._commands.expire_commands)
-
-    async def _delivered(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
-        pause = RETRY_FIRST_S
-        while True:
-            try:
-                with _translated():
-                    return await ask()
-            except LinkError as err:
-                _log.warning("office_away", error=type(err).__name__)
-                if await self._stop.within(self._random() * pause):
-                    raise Stopping("The office could not be told before the agent stopped.") from err
-            pause = min(pause * 2, RETRY_SLOWEST_S)
+        await self.patiently(self._commands.expire_commands)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 from pydantic import JsonValue
 
-from semo_agent.composer import composer_is_empty, cursor_of
+from semo_agent.composer import cursor_of, find_composer
 from semo_agent.detector import TurnFacts
 from semo_agent.errors import Stopping
 from semo_agent.host import Host
@@ -35,7 +35,7 @@ class Prompts:
         """Type a prompt and follow its turn. Raises CommandError when nothing was typed or it was not accepted."""
         async with session.lane:
             turn = await self._type(session, claim, prompt.prompt)
-            await self._report_typed(turn)
+            await self.report_typed(turn)
             await self._see_accepted(session, turn)
         return await self._see_ended(session, turn)
 
@@ -46,9 +46,13 @@ class Prompts:
                 ErrorCode.INDETERMINATE, "The agent stopped while typing; it may have arrived, and is not typed again."
             )
         async with session.lane:
-            await self._report_typed(turn)
             await self._see_accepted(session, turn)
         return await self._see_ended(session, turn)
+
+    async def report_typed(self, turn: Turn) -> None:
+        """The prompt is in the terminal, or may be. Raises ClaimLost."""
+        evidence: dict[str, JsonValue] = {"bytes": turn.text_bytes, "bracketed": turn.bracketed}
+        await self._host.office.report_stage(turn.claim, Stage.TYPED, evidence)
 
     async def _type(self, session: Session, claim: Claim, text: str) -> Turn:
         async with session.writing:
@@ -88,15 +92,12 @@ class Prompts:
             raise CommandError(ErrorCode.DRAFT_PRESENT)
 
     async def _composer_is_empty(self, session: Session) -> bool:
-        return composer_is_empty(session.sighting, await self._host.terminal.screen(_tab(session)))
+        composer = find_composer(await self._host.terminal.marks(_tab(session)), session.mark_id)
+        return composer is not None and composer.is_empty(await self._host.terminal.screen(_tab(session)))
 
     async def _row_below_cursor(self, session: Session) -> Position:
         cursor = cursor_of(await self._host.terminal.screen(_tab(session)))
         return Position(cursor.epoch, cursor.line + 1)
-
-    async def _report_typed(self, turn: Turn) -> None:
-        evidence: dict[str, JsonValue] = {"bytes": turn.text_bytes, "bracketed": turn.bracketed}
-        await self._host.office.report_stage(turn.claim, Stage.TYPED, evidence)
 
     async def _see_accepted(self, session: Session, turn: Turn) -> None:
         """Wait for the positive sign. While the session asks something, a person's answer takes as long as it takes."""

@@ -89,6 +89,10 @@ class Session:
         """What is worth keeping on disk: a title is not, it may change many times a second."""
         return replace(self.sighting, title=""), self.turn
 
+    def restore(self, sighting: Sighting, mark_id: str | None, turn: Turn | None) -> None:
+        """Go on from what an earlier process of the agent knew."""
+        self.sighting, self.mark_id, self.turn = sighting, mark_id, turn
+
     def observe(self, event: TerminalEvent) -> None:
         """Take in one event of the session's tab."""
         if not isinstance(event, Changed):

@@ -69,8 +69,12 @@ class Worker:
         self._in_hand.add(claim.token)
         self._tasks.start(f"{command.command_type} {command.id}", self._carry_out(command, claim))
 
-    def go_on(self, session: Session, turn: Turn) -> None:
-        """Follow the turn of a session that was adopted."""
+    async def adopt_turn(self, session: Session, turn: Turn) -> None:
+        """Follow a turn that an earlier process began. Raises ClaimLost when the office has ended it meanwhile.
+
+        Returns once the office knows that it was typed: from then on it is not given back to be typed again.
+        """
+        await self._prompts.report_typed(turn)
         self._in_hand.add(turn.claim.token)
         self._tasks.start(f"send_prompt {turn.claim.command_id}", self._carry_on(session, turn))
 

@@ -2,7 +2,9 @@
 
 import json
 import re
-from dataclasses import dataclass, field
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from semo_agent.emulator.escapes import Cut, Escape, EscapeScanner
 from semo_agent.emulator.ghostty import GhosttyError, GhosttyTerminal, decode_terminal, new_terminal
@@ -13,6 +15,8 @@ PIECE = 8192
 """Bytes fed between two drains: at most so many rows scroll off before they are read."""
 SMALLEST, LARGEST = 2, 1000
 """Cells in each direction. A wide character needs two."""
+RECENT_MARKS = 32
+"""Marks that are remembered, also over a restart."""
 
 _MOST_DRAINED = 16 * 1024
 
@@ -57,6 +61,8 @@ class Emulator:
         self.number = number
         self._drained = 0  # rows of the emulator's own history that are lines already
         self._scanner = EscapeScanner()
+        self.marks: deque[Mark] = deque(maxlen=RECENT_MARKS)
+        self._moved: dict[Position, Position] = {}
         self._introducer = b""  # the byte after the last ESC: tells which kind of string is open
 
     def close(self) -> None:
@@ -78,10 +84,11 @@ class Emulator:
         fed = Fed()
         opened = self._interrupt_sequence()
         self._drain(fed)
-        self._native.resize(checked(size))
+        if size.cols == self.size.cols:
+            self._native.resize(checked(size))
+        else:
+            self._rewrap(checked(size))
         self._native.write(opened)
-        if size.cols != self.size.cols:
-            self._begin_epoch()
         self.size = size
         self._drain(fed)
         return self._finish(fed)
@@ -113,6 +120,12 @@ class Emulator:
         column, row = self._native.cursor()
         waiting = 0 if self._native.alternate() else self._native.history() - self._drained
         return Position(self.epoch, self.number + waiting + row, column + self._native.wrap_pending())
+
+    def where(self, position: Position) -> Position:
+        """Where the place of a recent mark is now, after changes of the width; any other place as it is."""
+        while (moved := self._moved.get(position)) is not None:
+            position = moved
+        return position
 
     def screen(self) -> Screen:
         """The live screen."""
@@ -147,6 +160,7 @@ class Emulator:
             "drained": self._drained,
             "held": self._scanner.held.decode("latin-1"),
             "introducer": self._introducer.decode("latin-1"),
+            "marks": [_packed(mark) for mark in self.marks],
         }
         return json.dumps(header).encode() + b"\n" + state
 
@@ -165,6 +179,8 @@ class Emulator:
             emulator._drained = header["drained"]
             emulator._scanner = EscapeScanner(header["held"].encode("latin-1"))
             emulator._introducer = header["introducer"].encode("latin-1")
+            emulator.marks = deque((_unpacked(*mark) for mark in header["marks"]), RECENT_MARKS)
+            emulator._moved = {}
         except (ValueError, KeyError, TypeError, GhosttyError) as err:
             raise TerminalError("The saved screen is damaged; it can't be restored.") from err
         return emulator
@@ -179,7 +195,9 @@ class Emulator:
         was_alternate = self._native.alternate()
         self._write(cut.sequence)
         if cut.escape is Escape.MARK:
-            fed.marks.append(_mark(cut.text, self.position()))
+            mark = _mark(cut.text, self.position())
+            self.marks.append(mark)
+            fed.marks.append(mark)
         elif cut.escape is Escape.RESET or (cut.escape is Escape.CLEAR and not was_alternate):
             self._drained = 0
             self._begin_epoch()
@@ -208,6 +226,34 @@ class Emulator:
             self._native.write(_CLEAR_SCROLLBACK)
             self._native.write(opened)
             self._drained = 0
+
+    def _rewrap(self, size: Size) -> None:
+        """Change the width: rows on the screen are wrapped anew, marks among them move with their text."""
+        tracked = [] if self._native.alternate() else [self._track(mark) for mark in self.marks]
+        self._native.resize(size)
+        self._begin_epoch()
+        moved = [self._move(mark, ref) for mark, ref in zip(self.marks, tracked, strict=False)]
+        self.marks = deque(moved or self.marks, RECENT_MARKS)
+        for old in list(self._moved)[: -2 * RECENT_MARKS]:
+            del self._moved[old]
+
+    def _track(self, mark: Mark) -> Any:
+        """A native reference that follows the cell of a mark on the screen; None for a mark elsewhere."""
+        row = mark.at.line - self.number
+        if mark.at.epoch != self.epoch or not 0 <= row < self.size.rows:
+            return None
+        return self._native.track(min(mark.at.column, self.size.cols - 1), row)
+
+    def _move(self, mark: Mark, ref: Any) -> Mark:
+        place = self._native.take_tracked(ref) if ref is not None else None
+        if place is None:
+            return mark
+        # The history was empty and the epoch is new: rows above the screen are its lines 0 and on.
+        column, line = place
+        past_the_end = mark.at.column == self.size.cols
+        at = Position(self.epoch, line, column + past_the_end)
+        self._moved[mark.at] = at
+        return replace(mark, at=at)
 
     def _begin_epoch(self) -> None:
         self.epoch += 1
@@ -256,6 +302,14 @@ def line_from(epoch: int, number: int, styled: str, wrapped: bool) -> Line:
     text = plain(styled)
     # Blanks at the end of a row that goes on are part of its text; elsewhere they are padding.
     return Line(epoch, number, text if wrapped else text.rstrip(" "), styled, wrapped)
+
+
+def _packed(mark: Mark) -> list[Any]:
+    return [mark.kind, mark.parameters, mark.at.epoch, mark.at.line, mark.at.column]
+
+
+def _unpacked(kind: str, parameters: str, epoch: int, line: int, column: int) -> Mark:
+    return Mark(kind, parameters, Position(epoch, line, column))
 
 
 def _mark(text: bytes, at: Position) -> Mark:

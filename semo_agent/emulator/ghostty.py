@@ -16,6 +16,7 @@ from semo_agent.terminals.base import Size
 _SCROLLBACK_LINES = 64 * 1024
 _SCROLLBACK_BYTES = 256 * 1024 * 1024
 _CONTINUATION_BYTES = 64 * 1024
+_GRAPHEME_CLUSTERS = 2027
 _CELL_PIXELS = (8, 16)
 _FOREGROUND, _BACKGROUND = (229, 229, 229), (16, 16, 16)
 
@@ -25,9 +26,18 @@ def _check(result: int, what: str) -> None:
         raise GhosttyError(f"{what} failed: {result}")
 
 
+def _mode(number: int, value: bool) -> Any:
+    """A DEC private mode and its value."""
+    config = ffi.new("GhosttyTerminalModeConfig*")
+    config.mode, config.value = number, value
+    return config
+
+
 def new_terminal(size: Size) -> Any:
     handle = ffi.new("GhosttyTerminal*")
     _check(lib.ghostty_terminal_new(ffi.NULL, handle, size.cols, size.rows), "terminal_new")
+    clusters = _mode(_GRAPHEME_CLUSTERS, True)
+    _check(lib.ghostty_terminal_set(handle[0], lib.GHOSTTY_TERMINAL_OPT_MODE, clusters), "set mode")
     return handle[0]
 
 
@@ -85,8 +95,7 @@ class GhosttyTerminal:
 
     def mode(self, number: int) -> bool:
         """Whether a DEC private mode is set."""
-        config = ffi.new("GhosttyTerminalModeConfig*")
-        config.mode = number
+        config = _mode(number, False)
         _check(lib.ghostty_terminal_get(self._handle, lib.GHOSTTY_TERMINAL_DATA_MODE, config), "get mode")
         return bool(config.value)
 
@@ -104,6 +113,23 @@ class GhosttyTerminal:
         replies = b"".join(self._replies)
         self._replies.clear()
         return replies
+
+    def track(self, column: int, row: int) -> Any:
+        """A reference that follows a cell of the active screen, until `take_tracked`."""
+        point, ref = _sized("GhosttyPointS"), ffi.new("GhosttyTrackedGridRef*")
+        point.tag, point.value.x, point.value.y = _AREAS["active"], column, row
+        _check(_TRACK(self._handle, point[0], ref), "grid_ref_track")
+        return ref[0]
+
+    def take_tracked(self, ref: Any) -> tuple[int, int] | None:
+        """Column and row of a followed cell, counted from the oldest row; None when it is gone."""
+        try:
+            found = ffi.new("GhosttyPointCoordinate*")
+            if lib.ghostty_tracked_grid_ref_point(ref, lib.GHOSTTY_POINT_TAG_SCREEN, found):
+                return None
+            return int(found.x), int(found.y)
+        finally:
+            lib.ghostty_tracked_grid_ref_free(ref)
 
     def rows(self, area: str, first: int, count: int) -> list[tuple[str, bool]]:
         """Rows of the "active" screen or "history": text with SGR, reset at its end, and if it goes on."""
@@ -138,6 +164,8 @@ class GhosttyTerminal:
         self._set("SCROLLBACK_MAX_LINES", ffi.new("size_t*", _SCROLLBACK_LINES))
         self._set("SCROLLBACK_MAX_BYTES", ffi.new("size_t*", _SCROLLBACK_BYTES))
         self._set("CONTINUATION_MAX_BYTES", ffi.new("size_t*", _CONTINUATION_BYTES))
+        # Current terminals count a joined emoji as one character of two cells; a program may say otherwise.
+        self._set("MODE_DEFAULT", _mode(_GRAPHEME_CLUSTERS, True))
         # A row that is a line of the log must not come back to the screen.
         self._set("RESIZE_PULL_SCROLLBACK", ffi.new("bool*", False))
         self._set("KITTY_IMAGE_STORAGE_LIMIT", ffi.new("uint64_t*", 0))
@@ -225,6 +253,10 @@ def _sized(ctype: str) -> Any:
 
 _ROW_WRAP = lib.GHOSTTY_ROW_DATA_WRAP
 _AREAS = {"active": lib.GHOSTTY_POINT_TAG_ACTIVE, "history": lib.GHOSTTY_POINT_TAG_HISTORY}
+_TRACK = union_fn(
+    "ghostty_terminal_grid_ref_track",
+    "GhosttyResult(*)(GhosttyTerminal, GhosttyPointS, GhosttyTrackedGridRef*)",
+)
 _GRID_REF = union_fn("ghostty_terminal_grid_ref", "GhosttyResult(*)(GhosttyTerminal, GhosttyPointS, GhosttyGridRef*)")
 
 

@@ -37,6 +37,8 @@ def main(arguments: list[str]) -> int:
         Holder(listener, idle_seconds=float(options.get("--idle", IDLE_SECONDS))).run()
     finally:
         path.unlink(missing_ok=True)
+        if path.parent != folder:
+            path.parent.rmdir()
     return 0
 
 

@@ -26,6 +26,7 @@ class HolderClient:
         self._last_request = 0
         self._replies: dict[int, asyncio.Future[Header]] = {}
         self.closed = asyncio.Event()
+        self.holder_pid = 0
 
     @classmethod
     async def connect(cls, socket: Path, push: Push, *, timeout: float = _REASONABLE) -> "HolderClient":
@@ -101,10 +102,10 @@ class HolderClient:
     async def _greet(self) -> None:
         self._writer.write(pack({"id": 0, "verb": "hello", "version": VERSION}))
         frames = FrameReader()
-        # One byte at a time would be exact; the holder sends nothing else before it is asked to.
+        # Nothing else comes before it is asked for, so that no frame is lost with this reader.
         while data := await self._reader.read(_RECEIVE):
             for header, _ in frames.feed(data):
-                _checked(header)
+                self.holder_pid = _checked(header)["pid"]
                 return
         raise EOFError
 

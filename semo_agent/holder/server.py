@@ -23,6 +23,8 @@ IDLE_SECONDS = 60.0
 _SETTLE_SECONDS = 0.25
 """A program ended but somebody still has its terminal open: wait so long for more output."""
 _CLOSING_TICK = 0.02
+_KILLED_SECONDS = 0.5
+"""How long a group that was killed may take to be gone; where nobody reaps, it never is."""
 _REOPEN_SECONDS = 0.5
 
 _SENTENCES = {
@@ -393,7 +395,7 @@ class Holder:
             while stages and waited >= stages[0][0] and not tab.is_gone():
                 tab.note_groups()
                 tab.kill(stages.pop(0)[1])
-            if tab.finished and (tab.is_gone() or not stages):
+            if tab.finished and (tab.is_gone() or waited >= grace + _KILLED_SECONDS):
                 ended()
             else:
                 self._timers.after(_CLOSING_TICK, tick)

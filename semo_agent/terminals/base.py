@@ -192,6 +192,10 @@ class Terminal(ABC):
         """Committed lines `first` to `last` (exclusive) of an epoch (default: the current), if still kept."""
 
     @abstractmethod
+    async def marks(self, tab_id: str) -> Sequence[MarkSeen]:
+        """The last marks, oldest first, where they are now; a new instance has them too."""
+
+    @abstractmethod
     async def text_between(self, tab_id: str, start: Position, end: Position, *, max_bytes: int = 200_000) -> Excerpt:
         """Plain output from `start` to `end`, its last `max_bytes`; without the line end at its very end.
 

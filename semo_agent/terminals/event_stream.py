@@ -19,6 +19,7 @@ class EventStream:
         self._filled = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._unbounded = False
         self._closed = False
         self._failure: BaseException | None = None
 
@@ -31,13 +32,18 @@ class EventStream:
             self._latest[type(event), event.tab_id] = event
         else:
             self._waiting.append(event)
-            if len(self._waiting) >= MOST_WAITING:
+            if len(self._waiting) >= MOST_WAITING and not self._unbounded:
                 self._room.clear()
         self._filled.set()
 
     async def room(self) -> None:
         """Wait until the reader has caught up, or is not there any more."""
         await self._room.wait()
+
+    def let_through(self) -> None:
+        """Never make anybody wait for room again: the reader may have gone."""
+        self._unbounded = True
+        self._room.set()
 
     def close(self, failure: BaseException | None = None) -> None:
         """End the stream after what it holds, with an error if there is one."""

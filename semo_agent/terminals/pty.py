@@ -18,6 +18,7 @@ from semo_agent.terminals.base import (
     Key,
     LaunchSpec,
     Line,
+    MarkSeen,
     Position,
     Screen,
     Size,
@@ -67,6 +68,7 @@ class PtyTerminal(Terminal):
 
     async def stop(self) -> None:
         self._stopping = True
+        self._events.let_through()
         for stream in self._streams.values():
             stream.stop()
         readers = {task for task in self._tasks if task.get_name().startswith("tab ")}
@@ -125,9 +127,14 @@ class PtyTerminal(Terminal):
         begin, end = log.ordinal_at(wanted, first), log.ordinal_at(wanted, last)
         return await asyncio.to_thread(log.lines, begin, end)
 
+    async def marks(self, tab_id: str) -> Sequence[MarkSeen]:
+        recent = self._stream(tab_id).emulator.marks
+        return [MarkSeen(tab_id, mark.kind, mark.parameters, mark.at) for mark in recent]
+
     async def text_between(self, tab_id: str, start: Position, end: Position, *, max_bytes: int = 200_000) -> Excerpt:
         stream = self._stream(tab_id)
         log, screen = stream.transcript.view(), stream.emulator.screen()
+        start, end = stream.emulator.where(start), stream.emulator.where(end)
         return await asyncio.to_thread(text_between, log, screen, start, end, max_bytes)
 
     async def resize(self, tab_id: str, size: Size) -> None:

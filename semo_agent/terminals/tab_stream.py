@@ -136,7 +136,7 @@ class TabStream:
             self._note(self.emulator.lose(output.offset - self.offset))
             self.offset = output.offset
         data = output.data[self.offset - output.offset :]
-        while data:
+        while data and not self._stopping:
             length = self._slice_length(len(data))
             fed = self.emulator.feed(data[:length])
             data = data[length:]

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,7 @@ class Transcript:
         for stale in (f for f in firsts if f < first or f > open_first):
             self._empty_segment(stale).path.unlink()
         known = [f for f in firsts if first <= f < open_first]
-        for begin, end in zip(known, [*known[1:], open_first], strict=True):
+        for begin, end in pairwise([*known, open_first]):
             path = self._empty_segment(begin).path
             self._segments.append(Segment(begin, end - begin, path.stat().st_size, path))
 

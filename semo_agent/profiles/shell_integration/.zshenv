@@ -11,7 +11,13 @@ unset SEMO_MARK_ID SEMO_USER_ZDOTDIR
 
 __semo_set_up() {
     setopt localoptions noksharrays noshwordsplit
-    precmd_functions=(__semo_before_prompt ${precmd_functions:#__semo_*} __semo_after_prompt)
+    # zsh calls a plain `precmd` before any of the list; it too comes after the end of the output is marked.
+    if (( ${+functions[precmd]} )); then
+        functions -c precmd __semo_user_precmd
+        unfunction precmd
+        precmd_functions=(__semo_user_precmd $precmd_functions)
+    fi
+    precmd_functions=(__semo_before_prompt ${precmd_functions:#__semo_(before|after|first)*} __semo_after_prompt)
     preexec_functions=(${preexec_functions:#__semo_*} __semo_before_command)
     typeset -g __semo_previous=0 __semo_started=yes __semo_mark_partial_line=${options[promptsp]}
 }
@@ -54,12 +60,14 @@ __semo_before_command() {
 if [[ -o interactive ]]; then
     __semo_first_prompt() {
         __semo_set_up
-        # A pasted `!` is text. Here, because a function with local options would put them back.
+        # A pasted `!` is text, whatever the user's files say. A function with local options would undo it.
         unsetopt banghist promptsp
         __semo_before_prompt
         __semo_after_prompt
         unfunction __semo_first_prompt __semo_set_up
     }
+    # zsh prepares the history of a line before it calls any hook: for the first line it must be off by now.
+    unsetopt banghist
     typeset -ga precmd_functions
     precmd_functions+=(__semo_first_prompt)
 fi

@@ -110,13 +110,18 @@ async def bench_in(folder: Path, home: Path, environment: Mapping[str, str]) -> 
     )
     worker = Worker(host, tasks, done=lambda: None)
     await terminal.start()
-    tasks.start("events", host.watch_events())
+    events = Tasks(stop)
+    events.start("events", host.watch_events())
     office = host.office
     assert isinstance(office, RecordingOffice)
     try:
         yield Bench(folder, home, office, host, worker, tasks)
     finally:
         stop.set()
-        await terminal.stop()
         await tasks.settle(5.0)
-    assert tasks.failure is None, repr(tasks.failure)
+        await terminal.stop()
+        await events.settle(5.0)
+        for session in host.sessions:
+            await host.keep(session)
+    for failure in (tasks.failure, events.failure):
+        assert failure is None, repr(failure)

@@ -82,13 +82,20 @@ async def test_a_syntax_error_ends_its_turn_without_having_begun(bench: Bench, s
     row = await bench.shell()
     command = bench.take(row, SendPrompt(prompt="if )"))
     result = result_of(await bench.office.verdict(command))
-    # zsh leaves the status of the command before: that would be a lie.
-    assert result["exit_status"] == (2 if shell_name == "bash" else None)
+    assert result["exit_status"] == (2 if shell_name == "bash" else 1)
     complaint = "syntax error near unexpected token `)'" if shell_name == "bash" else "parse error near `)'"
     assert complaint in result["output"]
     assert result["output"].count("\n") == 0
     _, accepted = bench.office.commands[command.id].stages
     assert accepted == (Stage.ACCEPTED, {"source": "osc133", "mark": "D", "without": "C"})
+
+
+async def test_a_second_syntax_error_has_no_status_of_an_earlier_command(bench: Bench, shell_name: str) -> None:
+    row = await bench.shell()
+    await bench.prompt(row, "(exit 7)")
+    result = result_of(await bench.prompt(row, "if )"))
+    # zsh leaves the 7 in place.
+    assert result["exit_status"] == (2 if shell_name == "bash" else None)
 
 
 async def test_a_comment_ends_its_turn(bench: Bench, shell_name: str) -> None:

@@ -1,0 +1,118 @@
+"""At the agent's start: what lives in the terminal against what the office believes."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from semo_agent.detector import Sighting
+from semo_agent.errors import ClaimLost, TerminalError
+from semo_agent.host import Host
+from semo_agent.lifecycle import profile_or_fallback
+from semo_agent.office import Claim, Verdict
+from semo_agent.records import SessionRecord
+from semo_agent.session import Session
+from semo_agent.terminals.base import TabInfo
+from semo_agent.worker import Worker
+from semo_office.errors import ErrorCode
+from semo_office.models import AgentCommand, CommandType, SessionInfo, SessionReport, SessionStatus, Stage
+
+TERMINAL_GONE: Final = "the terminal is gone"
+
+_log = structlog.get_logger(__name__)
+
+
+class Reconciliation:
+    """Adopts what lives on, buries what does not, and gives back what had only been claimed."""
+
+    def __init__(self, host: Host, worker: Worker) -> None:
+        self._host = host
+        self._worker = worker
+
+    async def run(self) -> None:
+        """Before the first claim: what may have been typed is claimed as such before anything can be given back."""
+        tabs = {tab.tag: tab for tab in await self._host.terminal.list()}
+        records = await asyncio.to_thread(self._host.records.read_all)
+        begun = await self._host.office.begun_commands()
+        rows = await self._host.office.sessions()
+        for row in rows:
+            if (tab := tabs.pop(str(row.session_id), None)) is not None:
+                await self._adopt(row, tab, records.pop(row.session_id, None))
+        await self._bury_lost([row for row in rows if self._host.sessions.find(row.session_id) is None], begun)
+        await self._close_strays(list(tabs.values()))
+        for session_id in records:
+            await asyncio.to_thread(self._host.records.remove, session_id)
+        await self._host.office.give_back()
+
+    async def _adopt(self, row: SessionInfo, tab: TabInfo, record: SessionRecord | None) -> None:
+        profile = await asyncio.to_thread(profile_or_fallback, self._host.profiles, row.profile)
+        session = self._host.new_session(row.session_id, profile)
+        if record is not None and record.tab_id == tab.tab_id:
+            session.restore(record.sighting, record.mark_id, record.turn)
+        else:
+            await self._look_anew(session, row, tab)
+        session.reported(_known_of(row))
+        self._host.sessions.bind(session, tab.tab_id)
+        self._worker.look_after(session)
+        await self._go_on_with_turn(session)
+        _log.info("adopted", session_id=str(row.session_id), with_record=record is not None)
+
+    async def _look_anew(self, session: Session, row: SessionInfo, tab: TabInfo) -> None:
+        """Without a record: what the office knows, and what the last marks say. Whose marks they are is not known."""
+        session.restore(Sighting(status=row.status, source="adoption", since=self._host.clock()), None, None)
+        for mark in await self._host.terminal.marks(tab.tab_id):
+            session.observe(mark)
+
+    async def _go_on_with_turn(self, session: Session) -> None:
+        if session.turn is None:
+            return
+        try:
+            await self._worker.adopt_turn(session, session.turn)
+        except ClaimLost as err:
+            _log.info("turn_ended_elsewhere", session_id=str(session.id), why=str(err))
+            session.change_turn(None)
+
+    async def _bury_lost(self, rows: Sequence[SessionInfo], begun: Sequence[AgentCommand]) -> None:
+        to_come = await self._sessions_to_come(rows, begun)
+        for row in rows:
+            if row.session_id in to_come:
+                continue
+            report = SessionReport(status=SessionStatus.TERMINATED, status_source="adoption", reason=TERMINAL_GONE)
+            await self._host.office.report_session(row.session_id, report)
+            for command in begun:
+                if command.session_id == row.session_id and command.stage is not Stage.CLAIMED:
+                    await self._fail(command)
+            _log.info("buried", session_id=str(row.session_id))
+
+    async def _sessions_to_come(self, rows: Sequence[SessionInfo], begun: Sequence[AgentCommand]) -> set[UUID]:
+        """Sessions that have no terminal yet: their create_session waits, or is about to be given back."""
+        creating = [row.session_id for row in rows if row.status is SessionStatus.CREATING]
+        waiting = await self._host.office.waiting_commands(creating) if creating else ()
+        return {
+            command.session_id
+            for command in (*begun, *waiting)
+            if command.command_type is CommandType.CREATE_SESSION and command.session_id in creating
+        }
+
+    async def _fail(self, command: AgentCommand) -> None:
+        if command.claim_token is None:
+            return
+        verdict = Verdict(error=ErrorCode.SESSION_EXITED, message=f"The session ended: {TERMINAL_GONE}.")
+        try:
+            await self._host.office.complete(Claim(command.id, command.claim_token), verdict)
+        except ClaimLost as err:
+            _log.info("command_ended_elsewhere", command_id=str(command.id), why=str(err))
+
+    async def _close_strays(self, tabs: Sequence[TabInfo]) -> None:
+        """Tabs of sessions that the office says have ended."""
+        for tab in tabs:
+            try:
+                await self._host.terminal.close(tab.tab_id)
+            except TerminalError as err:
+                _log.warning("stray_tab_not_closed", tag=tab.tag, error=type(err).__name__)
+
+
+def _known_of(row: SessionInfo) -> SessionReport:
+    return SessionReport(status=row.status, reason=row.reason, title=row.title, iterm_tab_id=row.iterm_tab_id)

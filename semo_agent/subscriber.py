@@ -1,0 +1,127 @@
+"""Listens to the offices of this host, claims what may begin, and keeps the host's lease.
+
+A hint only says "look": whatever woke it, the same one loop claims until nothing is left.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from semo_agent.office import CLAIM_LIMIT, LinkedOffice
+from semo_agent.stopping import Stop
+from semo_office.errors import LinkError
+from semo_office.link import Link, LinkState
+from semo_office.link.socket import Hint
+from semo_office.models import AgentCommand
+from semo_office.offices import OfficeStore
+
+LEASE_EVERY_S: Final = 5.0
+POLL_LIVE_S: Final = 15.0
+POLL_BLIND_S: Final = 2.0
+HINTED_TABLES: Final = frozenset({"agent_commands", "agent_sessions"})
+
+_log = structlog.get_logger(__name__)
+
+
+class OfficeSubscriber:
+    """The ears of one host. `take` begins a claimed command and must not block."""
+
+    def __init__(
+        self,
+        link: Link,
+        offices: OfficeStore,
+        office: LinkedOffice,
+        *,
+        host_id: UUID,
+        stop: Stop,
+        take: Callable[[AgentCommand], None],
+    ) -> None:
+        self._link = link
+        self._offices = offices
+        self._office = office
+        self._host_id = host_id
+        self._stop = stop
+        self._take = take
+        self._listening: set[UUID] = set()
+        self._look = asyncio.Event()
+        self._renew = asyncio.Event()
+        stop.then(self.poke)
+        stop.then(self.refresh)
+
+    def poke(self) -> None:
+        """Something may be claimable."""
+        self._look.set()
+
+    def refresh(self) -> None:
+        """This host may serve another office now."""
+        self._renew.set()
+
+    def on_hint(self, hint: Hint) -> None:
+        if hint.table in HINTED_TABLES:
+            self.poke()
+
+    def on_gap(self) -> None:
+        self.poke()
+
+    def on_change(self) -> None:
+        self.poke()
+
+    async def listen(self) -> None:
+        """Subscribe to every office that this host serves. Raises LinkError."""
+        for place in await self._offices.offices_of_host(self._host_id):
+            if place.office_id not in self._listening:
+                self._listening.add(place.office_id)
+                self._link.subscribe(place.office_id).add(self)
+                _log.info("listening", office_id=str(place.office_id))
+                self.poke()
+
+    async def keep_lease(self) -> None:
+        """Renew the lease and look for new offices until the stop. Raises Superseded."""
+        while not self._stop:
+            await _rings(self._renew, LEASE_EVERY_S)
+            if self._stop:
+                return
+            try:
+                await self._office.renew_lease()
+                await self.listen()
+            except LinkError as err:
+                _log.warning("lease_not_renewed", error=type(err).__name__)
+
+    async def claim_until_stop(self) -> None:
+        """Claim whenever there may be something. Raises Superseded."""
+        while not self._stop:
+            try:
+                await self._claim_all()
+            except LinkError as err:
+                _log.warning("claim_failed", error=type(err).__name__)
+            await _rings(self._look, self._poll_interval())
+
+    async def _claim_all(self) -> None:
+        while not self._stop:
+            claimed = await self._office.claim()
+            for each in claimed:
+                _log.info(
+                    "claimed",
+                    command_id=str(each.command.id),
+                    command_type=each.command.command_type,
+                    session_id=str(each.command.session_id),
+                )
+                self._take(each.command)
+            if len(claimed) < CLAIM_LIMIT:
+                return
+
+    def _poll_interval(self) -> float:
+        return POLL_LIVE_S if self._link.status.state is LinkState.LIVE else POLL_BLIND_S
+
+
+async def _rings(bell: asyncio.Event, seconds: float) -> None:
+    """Wait for the bell, at most so long, and silence it."""
+    try:
+        async with asyncio.timeout(seconds):
+            await bell.wait()
+    except TimeoutError:
+        return
+    bell.clear()

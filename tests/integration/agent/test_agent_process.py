@@ -1,0 +1,277 @@
+"""The agent process against a real hub: real link, real terminal, real shell."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from semo_office.commands import CommandRepository, NewCommand
+from semo_office.config import CredentialsFile
+from semo_office.errors import ErrorCode
+from semo_office.link import Link
+from semo_office.locations import StateFolder
+from semo_office.models import (
+    AgentCommandResult,
+    Cancel,
+    CommandPayload,
+    CreateSession,
+    GetOutput,
+    Office,
+    SendPrompt,
+    SendText,
+    SessionStatus,
+    Stage,
+    Terminate,
+)
+from semo_office.offices import OfficeStore
+from semo_office.sessions import SessionStore
+from tests.integration.agent.holder_end import end_holder
+from tests.integration.hub_fixture import ROOT, RunningHub, end_hub, start_hub
+
+DEADLINE_S = 20.0
+
+
+class AgentProcess:
+    """`semo-agent` on one state folder."""
+
+    def __init__(self, state: StateFolder, home: Path) -> None:
+        self.state = state
+        self._home = home
+        self.process: asyncio.subprocess.Process | None = None
+        self.proper_ends = {0}
+
+    async def start(self) -> None:
+        with self.log_path.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "semo_agent.cli", "--state-dir", str(self.state.path)),
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+                env={"HOME": str(self._home), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT),
+                     "SHELL": str(shutil.which("bash")), "LANG": "C.UTF-8"},
+            )  # fmt: skip
+
+    async def ready(self) -> dict[str, str]:
+        """Its record, once it is there. The file appears by itself: there is nothing to wait for but the file."""
+        path = self.state.process_record("agent")
+        async with asyncio.timeout(DEADLINE_S):
+            while not path.exists():
+                assert self.process is not None
+                assert self.process.returncode is None, self.log
+                await asyncio.sleep(0.01)
+        return dict(json.loads(path.read_text()))
+
+    async def stop(self, number: int = signal.SIGTERM) -> int:
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        async with asyncio.timeout(DEADLINE_S):
+            return await self.process.wait()
+
+    @property
+    def log_path(self) -> Path:
+        return self.state.path / "agent.log"
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text()
+
+
+@dataclass
+class Desk:
+    """An operator of an office, and the agent process that serves it."""
+
+    office: Office
+    link: Link
+    agent: AgentProcess
+
+    @property
+    def commands(self) -> CommandRepository:
+        return CommandRepository(self.link)
+
+    @property
+    def sessions(self) -> SessionStore:
+        return SessionStore(self.link)
+
+    async def send(self, session_id: UUID, payload: CommandPayload) -> UUID:
+        command = NewCommand.carrying(payload, office_id=self.office.id, session_id=session_id)
+        return (await self.commands.create_command(command)).id
+
+    async def result(self, command_id: UUID) -> AgentCommandResult:
+        return await self.commands.wait_for_result(command_id, DEADLINE_S)
+
+    async def do(self, session_id: UUID, payload: CommandPayload) -> AgentCommandResult:
+        return await self.result(await self.send(session_id, payload))
+
+    async def shell(self) -> UUID:
+        session_id = uuid4()
+        result = await self.do(session_id, CreateSession(profile="shell"))
+        assert result.success, result.message
+        return session_id
+
+    async def seen_as(self, session_id: UUID, status: SessionStatus) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            async with self.link.expect(self.office.id, ("agent_sessions", session_id)) as change:
+                while (row := await self.sessions.get_session(session_id)) is None or row.status is not status:
+                    await change.next(1.0)
+
+    async def reached(self, command_id: UUID, stage: Stage) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            async with self.link.expect(self.office.id, ("agent_commands", command_id)) as change:
+                while stage not in [event.stage for event in await self.commands.events(command_id)]:
+                    await change.next(1.0)
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[RunningHub]:
+    # Short, because sockets are in it.
+    with tempfile.TemporaryDirectory(prefix="semo-") as name:
+        running = start_hub(Path(name))
+        yield running
+        end_hub(running)
+
+
+@pytest.fixture
+async def desk(hub: RunningHub, tmp_path: Path) -> AsyncIterator[Desk]:
+    state = StateFolder(hub.state_dir).prepare()
+    async with serving_agent(state, tmp_path) as agent, await Link.open(CredentialsFile(state, "operator")) as link:
+        yield Desk(await furnish(link, agent, tmp_path), link, agent)
+
+
+@asynccontextmanager
+async def serving_agent(state: StateFolder, home: Path) -> AsyncIterator[AgentProcess]:
+    agent = AgentProcess(state, home)
+    await agent.start()
+    try:
+        yield agent
+    finally:
+        try:
+            assert await agent.stop() in agent.proper_ends, agent.log
+        finally:
+            await end_holder(state.agent)
+            agent.log_path.unlink()
+
+
+async def furnish(link: Link, agent: AgentProcess, folder: Path) -> Office:
+    """An office for a folder, served by the agent from now on."""
+    host_id = UUID((await agent.ready())["host_id"])
+    offices = OfficeStore(link)
+    office = await offices.create_office("test", str(folder))
+    await offices.attach_host(office.id, host_id, str(folder))
+    assert agent.process is not None
+    agent.process.send_signal(signal.SIGHUP)
+    return office
+
+
+async def test_a_prompt_goes_the_whole_way_and_its_receipt_is_complete(desk: Desk) -> None:
+    session_id = await desk.shell()
+    command_id = await desk.send(session_id, SendPrompt(prompt="echo $((6*7))"))
+    result = await desk.result(command_id)
+    assert result.result is not None
+    assert (result.result["output"], result.result["exit_status"]) == ("42", 0)
+    stages = [event.stage for event in await desk.commands.events(command_id)]
+    assert stages == ["queued", "claimed", "typed", "accepted", "turn_ended"]
+
+
+async def test_prompts_of_one_session_keep_their_order(desk: Desk) -> None:
+    session_id = await desk.shell()
+    sent = [await desk.send(session_id, SendPrompt(prompt=f"echo {n} >> order; cat order")) for n in range(5)]
+    results = [await desk.result(command_id) for command_id in sent]
+    assert results[-1].result is not None
+    assert results[-1].result["output"] == "0\n1\n2\n3\n4"
+
+
+async def test_an_answer_and_a_cancel_pass_a_waiting_prompt(desk: Desk) -> None:
+    session_id = await desk.shell()
+    asking = await desk.send(session_id, SendPrompt(prompt="echo it's"))
+    await desk.seen_as(session_id, SessionStatus.WAITING_INPUT)
+    waiting = await desk.send(session_id, SendPrompt(prompt="sleep 100"))
+    assert (await desk.do(session_id, SendText(text="'", answer=True))).success
+    assert (await desk.result(asking)).success
+    await desk.reached(waiting, Stage.ACCEPTED)
+    last = await desk.send(session_id, SendPrompt(prompt="echo last"))
+    assert (await desk.do(session_id, Cancel())).success
+    assert (await desk.result(waiting)).error is ErrorCode.CANCELLED
+    assert (await desk.result(last)).success
+
+
+async def test_a_turn_goes_on_while_the_agent_is_away_and_is_completed_after_its_start(desk: Desk) -> None:
+    session_id = await desk.shell()
+    command_id = await desk.send(session_id, SendPrompt(prompt="echo begun; read line; echo $line"))
+    await desk.reached(command_id, Stage.ACCEPTED)
+    assert await desk.agent.stop() == 0
+    assert not desk.agent.state.process_record("agent").exists()
+    await desk.agent.start()
+    assert (await desk.do(session_id, SendText(text="ended", answer=True))).success
+    result = await desk.result(command_id)
+    assert result.success, result.message
+    assert result.result is not None
+    assert result.result["output"] == "begun\nended\nended"
+    assert (await desk.do(session_id, SendPrompt(prompt="echo next"))).success
+
+
+async def test_what_ended_while_the_agent_was_away_is_reported(desk: Desk, tmp_path: Path) -> None:
+    session_id = await desk.shell()
+    command_id = await desk.send(session_id, SendPrompt(prompt="until [ -e go ]; do sleep 0.05; done; exit 5"))
+    await desk.reached(command_id, Stage.ACCEPTED)
+    await desk.agent.stop()
+    (tmp_path / "go").touch()
+    await desk.agent.start()
+    result = await desk.result(command_id)
+    assert result.error is ErrorCode.SESSION_EXITED
+    assert result.result is not None
+    assert result.result["exit_status"] == 5
+    await desk.seen_as(session_id, SessionStatus.TERMINATED)
+
+
+async def test_a_session_whose_terminal_is_gone_is_buried(desk: Desk) -> None:
+    session_id = await desk.shell()
+    command_id = await desk.send(session_id, SendPrompt(prompt="sleep 100"))
+    await desk.reached(command_id, Stage.ACCEPTED)
+    await desk.agent.stop()
+    await end_holder(desk.agent.state.agent)
+    await desk.agent.start()
+    assert (await desk.result(command_id)).error is ErrorCode.SESSION_EXITED
+    await desk.seen_as(session_id, SessionStatus.TERMINATED)
+    row = await desk.sessions.get_session(session_id)
+    assert row is not None
+    assert row.reason == "the terminal is gone"
+
+
+async def test_a_second_agent_on_the_host_says_so(desk: Desk) -> None:
+    second = AgentProcess(desk.agent.state, Path(desk.office.repo_path))
+    await second.start()
+    assert second.process is not None
+    async with asyncio.timeout(DEADLINE_S):
+        assert await second.process.wait() == 1
+    assert "An agent runs for" in second.log
+
+
+async def test_a_superseded_agent_stops_with_its_own_status(desk: Desk) -> None:
+    async with await Link.open(CredentialsFile(desk.agent.state, "host")) as link:
+        await CommandRepository(link).renew_leases(uuid4(), take=True)
+    assert desk.agent.process is not None
+    async with asyncio.timeout(DEADLINE_S):
+        assert await desk.agent.process.wait() == 3
+    desk.agent.proper_ends = {3}
+    assert "Another agent process acts for this host now." in desk.agent.log
+
+
+async def test_keys_and_prompts_are_not_in_the_log(desk: Desk) -> None:
+    session_id = await desk.shell()
+    assert (await desk.do(session_id, SendPrompt(prompt="echo xyzzy"))).success
+    assert (await desk.do(session_id, GetOutput())).success
+    assert (await desk.do(session_id, Terminate())).success
+    secrets = [
+        CredentialsFile(desk.agent.state, name)().access_token.get_secret_value() for name in ("host", "operator")
+    ]
+    for secret in ("xyzzy", *secrets):
+        assert secret not in desk.agent.log

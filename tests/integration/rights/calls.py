@@ -1,0 +1,64 @@
+"""The arguments with which the rights matrix calls every function that a client may call."""
+
+from uuid import uuid4
+
+from psycopg.types.json import Jsonb
+
+from tests.integration.rights.office_rows import OfficeRows
+
+
+def calls_of_every_function(rows: OfficeRows) -> dict[str, list[object]]:
+    """Calls that succeed for the right caller. Of functions left out only EXECUTE is checked."""
+    return {
+        "public.create_office": [uuid4(), "mine", "/elsewhere"],
+        "public.register_host": [rows.host, "renamed", rows.admin],
+        "public.attach_host": [
+            rows.office,
+            rows.host,
+            "/repo",
+            "pty",
+            3,
+        ],
+        "public.create_command": [
+            uuid4(),
+            rows.office,
+            "send_prompt",
+            Jsonb({"prompt": "echo 2"}),
+            rows.session,
+            None,
+        ],
+        "public.command_outcome": [rows.waiting_command],
+        "public.cancel_command": [rows.waiting_command],
+        "public.renew_leases": [rows.instance, False, 15000],
+        "public.claim_commands": [rows.instance, 5],
+        "public.report_stage": [
+            rows.claimed_command,
+            rows.claim_token,
+            "typed",
+            Jsonb({}),
+            None,
+        ],
+        "public.complete_command": [
+            rows.claimed_command,
+            rows.claim_token,
+            True,
+            Jsonb({}),
+            None,
+            None,
+            Jsonb({}),
+            None,
+        ],
+        "public.report_session": [
+            rows.instance,
+            rows.session,
+            Jsonb({"status": "ready"}),
+        ],
+        "public.expire_commands": [],
+        "semo.can_read": [rows.office],
+        "semo.can_operate": [rows.office],
+        "semo.can_administer": [rows.office],
+        "semo.serves": [rows.office],
+        "semo.can_see_host": [rows.host],
+        "semo.current_host": [],
+        "semo.topic_office": [f"office:{rows.office}"],
+    }

