@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from semo_console.births import birth_of
-from semo_console.cli.actions.holder import ask_holder
+from semo_console.cli.actions.holder import find_holder
 from semo_console.supervise import ServiceName, ServiceState, Supervisor
 
 
@@ -52,7 +52,7 @@ def _postgres(supervisor: Supervisor) -> ProcessStatus:
 
 
 def _holder(supervisor: Supervisor) -> ProcessStatus:
-    answer = ask_holder(supervisor.state.agent)
+    answer = find_holder(supervisor.state.agent)
     if answer is None:
         return ProcessStatus("holder", ServiceState.STOPPED)
     pid = answer.get("pid")
