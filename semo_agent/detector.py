@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from semo_agent.marks import exit_status, is_continuation, is_foreign
 from semo_agent.terminals.base import Exited, ExitStatus, MarkSeen, Position, TerminalEvent, TitleChanged
 from semo_office.models import SessionStatus
 
@@ -36,8 +37,8 @@ class TurnFacts:
 class Sighting:
     """The state of a session with what it rests on. `since`: s of the agent's monotonic clock.
 
-    `composer` is where typed text begins, `right_prompt` where the prompt at the right edge does. `begun` and `ended`
-    count turns; `finished` keeps the last few.
+    `composer` is where typed text began at the last prompt. `begun` and `ended` count turns; `finished` keeps the
+    last few.
     """
 
     status: SessionStatus = SessionStatus.CREATING
@@ -45,7 +46,6 @@ class Sighting:
     reason: str | None = None
     since: float = 0.0
     composer: Position | None = None
-    right_prompt: Position | None = None
     turn: TurnFacts | None = None
     begun: int = 0
     ended: int = 0
@@ -69,49 +69,49 @@ class Sighting:
 def observe(sighting: Sighting, event: TerminalEvent, *, now: float, mark_id: str | None = None) -> Sighting:
     """What is known after one more event. mark_id: marks that do not carry it (as `aid`) are somebody else's."""
     match event:
-        case MarkSeen() if sighting.over or _foreign(event, mark_id):
+        case MarkSeen() if sighting.over or is_foreign(event, mark_id):
             return sighting
         case MarkSeen():
             rule = _RULES.get(event.kind)
             return rule(sighting, event, now) if rule else sighting
         case TitleChanged(title=title):
             return replace(sighting, title=title)
-        case Exited(exit=exit_status):
-            return ended(sighting, exit_status, describe_exit(exit_status), now=now)
+        case Exited(exit=how):
+            return ended(sighting, how, describe_exit(how), now=now)
         case _:
             return sighting
 
 
-def ended(sighting: Sighting, exit_status: ExitStatus, reason: str, *, now: float) -> Sighting:
+def ended(sighting: Sighting, how: ExitStatus, reason: str, *, now: float) -> Sighting:
     """The program is gone; a turn that ran ended with it."""
     if sighting.over:
         return sighting
     if sighting.turn is not None:
-        status = exit_status.code if sighting.turn.exit_status is None else sighting.turn.exit_status
+        status = how.code if sighting.turn.exit_status is None else sighting.turn.exit_status
         sighting = replace(sighting, turn=replace(sighting.turn, exit_status=status, cut_short=True))
     closed = _close_turn(sighting, now)
-    return _moved(closed, SessionStatus.TERMINATED, now, source="exit", reason=reason, exit=exit_status)
+    return _moved(closed, SessionStatus.TERMINATED, now, source="exit", reason=reason, exit=how)
 
 
-def describe_exit(exit_status: ExitStatus) -> str:
+def describe_exit(how: ExitStatus) -> str:
     """How a program ended, for a person."""
-    if exit_status.reason:
-        return exit_status.reason
-    if exit_status.signal is not None:
-        return f"the program was ended by signal {exit_status.signal}"
-    return f"the program ended with exit status {exit_status.code}"
+    if how.reason:
+        return how.reason
+    if how.signal is not None:
+        return f"the program was ended by signal {how.signal}"
+    return f"the program ended with exit status {how.code}"
 
 
 def _prompt(sighting: Sighting, mark: MarkSeen, now: float) -> Sighting:
     """A: a prompt begins. Only a continuation says something by itself: there is no output to wait for any more."""
-    return _asks(sighting, now) if _is_continuation(mark) else sighting
+    return _asks(sighting, now) if is_continuation(mark) else sighting
 
 
 def _composer(sighting: Sighting, mark: MarkSeen, now: float) -> Sighting:
     """B: the program waits for text. With that a turn is over, whatever it ran."""
-    if _is_continuation(mark):
+    if is_continuation(mark):
         return _asks(sighting, now)
-    at_prompt = replace(_close_turn(sighting, now), composer=mark.at, right_prompt=None)
+    at_prompt = replace(_close_turn(sighting, now), composer=mark.at)
     return _moved(at_prompt, SessionStatus.READY, now)
 
 
@@ -128,13 +128,8 @@ def _output_end(sighting: Sighting, mark: MarkSeen, now: float) -> Sighting:
     if sighting.turn is None and sighting.status is SessionStatus.CREATING:
         return sighting
     turn = sighting.turn or _new_turn(sighting, mark, now)
-    turn = replace(turn, output_ends=mark.at, exit_status=_exit_status(mark))
+    turn = replace(turn, output_ends=mark.at, exit_status=exit_status(mark))
     return replace(sighting, begun=turn.number, turn=turn)
-
-
-def _secondary(sighting: Sighting, mark: MarkSeen, _now: float) -> Sighting:
-    """P with k=r: what follows is a prompt at the right edge, not typed text."""
-    return replace(sighting, right_prompt=mark.at) if _parameter(mark, "k") == "r" else sighting
 
 
 _RULES: Final[dict[str, Callable[[Sighting, MarkSeen, float], Sighting]]] = {
@@ -142,7 +137,6 @@ _RULES: Final[dict[str, Callable[[Sighting, MarkSeen, float], Sighting]]] = {
     "B": _composer,
     "C": _output,
     "D": _output_end,
-    "P": _secondary,
 }
 
 
@@ -172,21 +166,3 @@ def _moved(
 ) -> Sighting:
     since = sighting.since if status is sighting.status else now
     return replace(sighting, status=status, source=source, reason=reason, since=since, exit=exit)
-
-
-def _foreign(mark: MarkSeen, mark_id: str | None) -> bool:
-    return mark_id is not None and _parameter(mark, "aid") != mark_id
-
-
-def _is_continuation(mark: MarkSeen) -> bool:
-    return _parameter(mark, "k") == "s"
-
-
-def _parameter(mark: MarkSeen, name: str) -> str | None:
-    pairs = (word.partition("=") for word in mark.parameters.split(";"))
-    return next((value for key, separator, value in pairs if separator and key == name), None)
-
-
-def _exit_status(mark: MarkSeen) -> int | None:
-    first = mark.parameters.split(";", 1)[0]
-    return int(first) if first.isascii() and first.isdigit() and len(first) <= 3 else None

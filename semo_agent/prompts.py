@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 from pydantic import JsonValue
 
-from semo_agent.composer import composer_is_empty, cursor_of
+from semo_agent.composer import cursor_of, find_composer
 from semo_agent.detector import TurnFacts
 from semo_agent.errors import Stopping
 from semo_agent.host import Host
@@ -92,7 +92,8 @@ class Prompts:
             raise CommandError(ErrorCode.DRAFT_PRESENT)
 
     async def _composer_is_empty(self, session: Session) -> bool:
-        return composer_is_empty(session.sighting, await self._host.terminal.screen(_tab(session)))
+        composer = find_composer(await self._host.terminal.marks(_tab(session)), session.mark_id)
+        return composer is not None and composer.is_empty(await self._host.terminal.screen(_tab(session)))
 
     async def _row_below_cursor(self, session: Session) -> Position:
         cursor = cursor_of(await self._host.terminal.screen(_tab(session)))

@@ -52,12 +52,18 @@ class Reconciliation:
         if record is not None and record.tab_id == tab.tab_id:
             session.restore(record.sighting, record.mark_id, record.turn)
         else:
-            session.restore(Sighting(status=row.status, source="adoption", since=self._host.clock()), None, None)
+            await self._look_anew(session, row, tab)
         session.reported(_known_of(row))
         self._host.sessions.bind(session, tab.tab_id)
         self._worker.look_after(session)
         await self._go_on_with_turn(session)
         _log.info("adopted", session_id=str(row.session_id), with_record=record is not None)
+
+    async def _look_anew(self, session: Session, row: SessionInfo, tab: TabInfo) -> None:
+        """Without a record: what the office knows, and what the last marks say. Whose marks they are is not known."""
+        session.restore(Sighting(status=row.status, source="adoption", since=self._host.clock()), None, None)
+        for mark in await self._host.terminal.marks(tab.tab_id):
+            session.observe(mark)
 
     async def _go_on_with_turn(self, session: Session) -> None:
         if session.turn is None:
