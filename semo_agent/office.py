@@ -139,7 +139,7 @@ class LinkedOffice(Office):
         )
 
     async def complete(self, claim: Claim, verdict: Verdict, session: SessionReport | None = None) -> None:
-        kept = await self.patiently(
+        done = await self.patiently(
             lambda: self._commands.complete_command(
                 claim.command_id,
                 claim.token,
@@ -150,8 +150,8 @@ class LinkedOffice(Office):
                 session=session,
             )
         )
-        if kept != "completed":
-            _log.info("completed_before", command_id=str(claim.command_id), kept=kept)
+        if done.kept != "completed":
+            _log.info("completed_before", command_id=str(claim.command_id), kept=done.kept)
 
     async def report_session(self, session_id: UUID, report: SessionReport) -> None:
         await self.patiently(lambda: self._sessions.set_session(self._instance, session_id, report))

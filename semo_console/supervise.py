@@ -75,10 +75,13 @@ class Supervisor:
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
         """One `semo up` or `semo down` at a time in a state folder."""
-        with (self.state.run / "up.lock").open("a") as file:
-            if not self._wait(lambda: _take(file.fileno()), TURN_DEADLINE):
+        descriptor = os.open(self.state.run / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if not self._wait(lambda: _take(descriptor), TURN_DEADLINE):
                 raise Busy("Another `semo up` or `semo down` is at work here; wait for it to end.")
             yield
+        finally:
+            os.close(descriptor)
 
     def find(self, name: ServiceName) -> Service | None:
         """The service that runs and serves, if there is one."""

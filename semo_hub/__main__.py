@@ -17,9 +17,7 @@ from semo_hub.shutdown import Shutdown
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0 after a stop, 1 when the hub could not run; the reason is one sentence on stderr."""
     parser = argparse.ArgumentParser(prog="python -m semo_hub", description="Supabase for one machine.")
-    parser.add_argument(
-        "--state-dir", type=Path, required=True, help="where data, keys and credentials are kept"
-    )
+    parser.add_argument("--state-dir", type=Path, required=True, help="where data, keys and credentials are kept")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="loopback port; 0 picks a free one")
     parser.add_argument("--sql-dir", type=Path, default=None, help="other SQL files than SEMO's own")
     options = parser.parse_args(arguments)

@@ -53,9 +53,7 @@ class Keys:
             keys = cls(secrets.token_hex(32), _new_key("sb_publishable_"), _new_key("sb_secret_"))
             write_json(path, vars(keys))
             return keys
-        if set(content) != set(cls.__dataclass_fields__) or not all(
-            isinstance(v, str) and v for v in content.values()
-        ):
+        if set(content) != set(cls.__dataclass_fields__) or not all(isinstance(v, str) and v for v in content.values()):
             raise BrokenFile(f"{path} does not hold the three keys of a hub: {remedy}.")
         return cls(**content)
 

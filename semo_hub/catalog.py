@@ -106,9 +106,7 @@ class Facts:
             return found[0]
         listed = ", ".join(sorted(names))
         if found:
-            raise Problem(
-                300, "PGRST203", f"Could not choose the best candidate function between {len(found)}"
-            )
+            raise Problem(300, "PGRST203", f"Could not choose the best candidate function between {len(found)}")
         called = f"{SCHEMA}.{name}({listed})" if names else f"{SCHEMA}.{name} without parameters"
         raise UnknownName(
             404,

@@ -17,9 +17,7 @@ _RECHECK_EVERY = 300.0  # s
 class Gate:
     """Decides about the tokens and topics of one socket."""
 
-    def __init__(
-        self, authority: Authority, policies: Policies, by_key: Caller, now: Callable[[], float]
-    ) -> None:
+    def __init__(self, authority: Authority, policies: Policies, by_key: Caller, now: Callable[[], float]) -> None:
         """`by_key`: who asks as long as there is no token."""
         self._authority = authority
         self._policies = policies

@@ -143,9 +143,7 @@ async def read_body(request: Request) -> bytes:
 
 
 def _too_large() -> HTTPException:
-    return HTTPException(
-        413, f"The body is larger than {MAX_BODY // 1024 // 1024} MiB: send it in smaller parts."
-    )
+    return HTTPException(413, f"The body is larger than {MAX_BODY // 1024 // 1024} MiB: send it in smaller parts.")
 
 
 def _refusal(scope: Scope) -> str | None:

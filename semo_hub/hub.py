@@ -191,12 +191,8 @@ def _listening(port: int) -> Iterator[socket.socket]:
             listener.listen(1)
         except OSError as err:
             if err.errno == errno.EADDRINUSE:
-                raise PortInUse(
-                    f"port {port} is in use: stop the program that listens there, or use --port."
-                ) from err
-            raise HubError(
-                f"port {port} cannot be used ({err.strerror}): choose another with --port."
-            ) from err
+                raise PortInUse(f"port {port} is in use: stop the program that listens there, or use --port.") from err
+            raise HubError(f"port {port} cannot be used ({err.strerror}): choose another with --port.") from err
         except OverflowError as err:
             raise HubError(f"port {port} does not exist: choose one up to 65535 with --port.") from err
         yield listener

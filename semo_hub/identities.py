@@ -36,9 +36,7 @@ class Identities:
 
         Raises BrokenFile when the file holds something else; it is never overwritten.
         """
-        remedy = (
-            "restore it, or remove it to begin with new users (they have no rights in offices made before)"
-        )
+        remedy = "restore it, or remove it to begin with new users (they have no rights in offices made before)"
         content = read_json(path, remedy=remedy)
         if content is None:
             content = {name: str(uuid.uuid4()) for name in NAMES}

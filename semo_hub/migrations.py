@@ -67,18 +67,12 @@ async def migrate(conninfo: str, folder: Path) -> list[str]:
     migrations = read_migrations(folder)
     try:
         async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as connection:
-            return [
-                migration.name
-                for migration in migrations
-                if await _apply_once(connection, migration, migrations)
-            ]
+            return [migration.name for migration in migrations if await _apply_once(connection, migration, migrations)]
     except psycopg.OperationalError as err:
         raise MigrationError(f"the database cannot be reached or is busy: {err}") from err
 
 
-async def _apply_once(
-    connection: psycopg.AsyncConnection, migration: Migration, every: list[Migration]
-) -> bool:
+async def _apply_once(connection: psycopg.AsyncConnection, migration: Migration, every: list[Migration]) -> bool:
     async with connection.transaction():
         # A lock of the transaction, not of the session: it also holds behind a pooler in transaction mode.
         await connection.execute(

@@ -104,9 +104,7 @@ class Decoder:
         relation = self._relations[oid]
         values = list(cursor.values(count))
         if len(values) != len(relation.columns):
-            raise PostgresError(
-                f"a row of {relation.name} has {count} columns and not {len(relation.columns)}"
-            )
+            raise PostgresError(f"a row of {relation.name} has {count} columns and not {len(relation.columns)}")
         return Inserted(relation, dict(zip(relation.columns, values, strict=True)))
 
 

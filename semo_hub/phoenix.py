@@ -57,9 +57,7 @@ class Message:
 class Socket:
     """One client: its channels by topic, and what waits to be sent to it."""
 
-    def __init__(
-        self, websocket: WebSocket, exchange: Exchange, gate: Gate, now: Callable[[], float]
-    ) -> None:
+    def __init__(self, websocket: WebSocket, exchange: Exchange, gate: Gate, now: Callable[[], float]) -> None:
         self._websocket = websocket
         self._exchange = exchange
         self._gate = gate
@@ -237,9 +235,7 @@ class Socket:
             self._exchange.leave(channel.topic, channel)
         return channel
 
-    def _reply(
-        self, message: Message, response: dict[str, Any] | None = None, *, error: str | None = None
-    ) -> None:
+    def _reply(self, message: Message, response: dict[str, Any] | None = None, *, error: str | None = None) -> None:
         payload = {
             "status": "ok" if error is None else "error",
             "response": (response or {}) if error is None else {"reason": error},

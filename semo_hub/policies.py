@@ -88,6 +88,4 @@ async def _become(connection: psycopg.AsyncConnection, caller: Caller, topic: To
         "request.headers": "{}",
         "role": caller.role,
     }
-    await connection.execute(
-        set_locally(len(settings)), [text for setting in settings.items() for text in setting]
-    )
+    await connection.execute(set_locally(len(settings)), [text for setting in settings.items() for text in setting])

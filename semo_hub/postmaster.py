@@ -54,9 +54,7 @@ class Postmaster:
                 if not self._is_ours(pid):
                     return
                 self._sleep(_PAUSE)
-        raise PostgresError(
-            f"the PostgreSQL of an earlier hub (process {pid}) does not stop: stop it and start again."
-        )
+        raise PostgresError(f"the PostgreSQL of an earlier hub (process {pid}) does not stop: stop it and start again.")
 
     def _disown(self, path: Path) -> None:
         """PostgreSQL would believe a stranger who was given the same pid since then.

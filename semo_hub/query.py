@@ -157,9 +157,7 @@ def _parse_select(text: str) -> tuple[Selected, ...]:
 
 def _parse_selected(item: str) -> Selected:
     if "(" in item:
-        raise malformed(
-            f'"failed to parse select parameter ({item})"', "Embedded resources are not built yet here."
-        )
+        raise malformed(f'"failed to parse select parameter ({item})"', "Embedded resources are not built yet here.")
     if _CAST.search(item):
         raise malformed(f'"failed to parse select parameter ({item})"', "Casts are not built yet here.")
     alias, colon, column = item.rpartition(":")

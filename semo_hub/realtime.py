@@ -33,9 +33,7 @@ log = structlog.get_logger("semo_hub.realtime")
 class Realtime:
     """Everything that the sockets of one hub share."""
 
-    def __init__(
-        self, database: Database, authority: Authority, *, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, database: Database, authority: Authority, *, now: Callable[[], float] = time.time) -> None:
         self.exchange = Exchange()
         self._policies = Policies(database)
         self._authority = authority

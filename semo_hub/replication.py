@@ -93,9 +93,7 @@ class Replication:
                 pgconn.flush()
                 told_at = now
             # A full batch may have left messages in libpq's own buffer, where the socket does not show them.
-            await (
-                asyncio.sleep(0) if len(frames) == _BATCH else _readable(pgconn, shutdown, _FEEDBACK_EVERY)
-            )
+            await (asyncio.sleep(0) if len(frames) == _BATCH else _readable(pgconn, shutdown, _FEEDBACK_EVERY))
 
     def _handle(self, decoder: Decoder, message: Changes | KeepAlive) -> None:
         if isinstance(message, Changes):

@@ -45,9 +45,7 @@ class Preferences:
         """Raises Problem (PGRST122) for what the hub has not built."""
         named = dict(item.strip().partition("=")[::2] for item in header.split(",") if item.strip())
         if named.get("missing") == "default":
-            raise Problem(
-                400, "PGRST122", "Invalid preferences given with handling=strict", "missing=default"
-            )
+            raise Problem(400, "PGRST122", "Invalid preferences given with handling=strict", "missing=default")
         affected = named.get("max-affected", "")
         strict = named.get("handling") == "strict" and affected.isascii() and affected.isdigit()
         return cls(
@@ -103,9 +101,7 @@ class Rest:
         call = await self._with_fresh_names(lambda facts: _call(facts, asked))
         one_row = asked.single and call.function.returns is Returns.ROWS
         check = _check_of(asked, one_row=one_row)
-        answer = await self._database.run(
-            caller, asked.facts, call.statement, read_only=asked.reads, check=check
-        )
+        answer = await self._database.run(caller, asked.facts, call.statement, read_only=asked.reads, check=check)
         return _function_response(asked, call, answer)
 
     async def _with_fresh_names(self, prepare: Callable[[Facts], Prepared]) -> Prepared:
@@ -171,9 +167,7 @@ def _table_statement(facts: Facts, query: Query, asked: Asked) -> Statement | No
         payload = Payload.of_changes(asked.body, query)
         if payload is None:
             return None
-        return update_rows(
-            table, query, payload.text, payload.columns, returning=returning, single=asked.single
-        )
+        return update_rows(table, query, payload.text, payload.columns, returning=returning, single=asked.single)
     return delete_rows(table, query, returning=returning, single=asked.single)
 
 

@@ -105,9 +105,7 @@ class Relation:
         return SQL("(not {})").format(inner) if item.negated else inner
 
     def _group(self, group: Group) -> Composed:
-        return SQL("({})").format(
-            _JOINS[group.operator].join([self._filter(member) for member in group.members])
-        )
+        return SQL("({})").format(_JOINS[group.operator].join([self._filter(member) for member in group.members]))
 
     def _condition(self, condition: Condition) -> Composed:
         reference = self.reference(condition.column)
@@ -220,14 +218,10 @@ def _call(function: Function, arguments: Arguments) -> tuple[Composed, list[Any]
     types = [SQL(function.arguments[name]) for name in names]
     if arguments.json is not None and names:
         passed = [SQL("{} => pgrst_args.{}").format(Identifier(name), Identifier(name)) for name in names]
-        typed = [
-            SQL("{} {}").format(Identifier(name), type_) for name, type_ in zip(names, types, strict=True)
-        ]
+        typed = [SQL("{} {}").format(Identifier(name), type_) for name, type_ in zip(names, types, strict=True)]
         source = SQL("json_to_record(%s::json) as pgrst_args({})").format(SQL(", ").join(typed))
         return _select_call(function, passed, source), [arguments.json]
-    passed = [
-        SQL("{} => %s::{}").format(Identifier(name), type_) for name, type_ in zip(names, types, strict=True)
-    ]
+    passed = [SQL("{} => %s::{}").format(Identifier(name), type_) for name, type_ in zip(names, types, strict=True)]
     return _select_call(function, passed, None), [arguments.texts[name] for name in names]
 
 

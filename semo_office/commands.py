@@ -37,7 +37,25 @@ HELD_UP_BY_A_QUESTION: Final = frozenset({CommandType.SEND_PROMPT, CommandType.C
 _TYPE_OF_PAYLOAD: Final = {model: kind for kind, model in PAYLOADS.items()}
 _CLAIMED: Final = TypeAdapter(list[ClaimedCommand])
 
-Completion = Literal["completed", "repeated", "late"]
+
+class Reported(BaseModel):
+    """What a report has become. `waiting`: the session has commands that wait, and they may be claimable now."""
+
+    model_config = ConfigDict(frozen=True)
+
+    waiting: bool
+
+
+class StageReported(Reported):
+    """`stage` is the one that the command has now."""
+
+    stage: Stage
+
+
+class Completion(Reported):
+    """`repeated`: the result was there already; `late`: it was kept as `late_result`."""
+
+    kept: Literal["completed", "repeated", "late"]
 
 
 class NewCommand(BaseModel):
@@ -273,8 +291,8 @@ class CommandRepository:
         *,
         evidence: dict[str, JsonValue] | None = None,
         session: SessionReport | None = None,
-    ) -> Stage:
-        """One step on the receipt; `accepted` opens the lane and sets the session `executing`. The stage it has now.
+    ) -> StageReported:
+        """One step on the receipt; `accepted` opens the lane and sets the session `executing`.
 
         The same step again is no error. Raises CommandError(CONFLICT) for a foreign token or a finished command.
         """
@@ -289,7 +307,7 @@ class CommandRepository:
             },
             retry=True,
         )
-        return Stage(str(answer))
+        return StageReported.model_validate(answer)
 
     async def complete_command(
         self,
@@ -304,7 +322,6 @@ class CommandRepository:
     ) -> Completion:
         """The one result, successful when there is no `error`.
 
-        Returns `repeated` when it was there already, `late` when it was kept as `late_result`.
         Raises CommandError(CONFLICT) for a foreign token, which changes nothing.
         """
         answer = await self._link.rpc(
@@ -321,7 +338,7 @@ class CommandRepository:
             },
             retry=True,
         )
-        return _COMPLETION.validate_python(answer)
+        return Completion.model_validate(answer)
 
     # Both
 
@@ -332,9 +349,6 @@ class CommandRepository:
 
     def _expect(self, office_id: UUID, session_id: UUID, command_id: UUID) -> Expectation:
         return self._link.expect(office_id, ("agent_command_results", command_id), ("agent_sessions", session_id))
-
-
-_COMPLETION: Final[TypeAdapter[Completion]] = TypeAdapter(Completion)
 
 
 def _outcome_of(row: JsonValue) -> Outcome:

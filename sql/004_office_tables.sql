@@ -212,7 +212,7 @@ begin
     return new;
 end $$;
 
--- A hint says "read this key"; it carries no data. Arguments: key column, office column.
+-- A hint says "this row was made" or "this row changed": read it by its key. Arguments: key column, office column.
 -- realtime.send is SECURITY INVOKER, so it is called from a definer that row-level security does not bind.
 create function semo.hint() returns trigger
 language plpgsql security definer set search_path = '' as $$
@@ -220,7 +220,7 @@ declare
     v_row jsonb := to_jsonb(new);
 begin
     perform realtime.send(
-        jsonb_build_object('table', tg_table_name, 'id', v_row -> tg_argv[0], 'version', new.version),
+        jsonb_build_object('table', tg_table_name, 'id', v_row -> tg_argv[0], 'version', new.version, 'op', lower(tg_op)),
         'hint',
         'office:' || (v_row ->> tg_argv[1]),
         true

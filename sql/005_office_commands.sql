@@ -237,6 +237,11 @@ begin
     end if;
 end $$;
 
+create function semo.has_waiting(p_session_id uuid) returns boolean
+language sql stable security definer set search_path = '' as $$
+    select exists (select 1 from public.agent_commands c where c.session_id = p_session_id and c.status = 'pending')
+$$;
+
 -- The caller's host, if this instance is the one that holds its lease.
 create function semo.leading_host(p_instance uuid) returns uuid
 language plpgsql security definer set search_path = '' as $$
@@ -492,9 +497,10 @@ begin
 end $$;
 
 -- One step on the receipt. Steps go forward only; the same step again is no error and no second event.
+-- Returns the stage, and whether the session has commands that wait: they may be claimable now.
 create function public.report_stage(
     p_command_id uuid, p_claim_token uuid, p_stage text, p_evidence jsonb default '{}', p_session jsonb default null
-) returns text
+) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
     v_command public.agent_commands := semo.fenced_command(p_command_id, p_claim_token);
@@ -518,14 +524,15 @@ begin
     elsif p_session is not null then
         perform semo.apply_session_report(v_command.session_id, p_session);
     end if;
-    return v_command.stage;
+    return jsonb_build_object('stage', v_command.stage, 'waiting', semo.has_waiting(v_command.session_id));
 end $$;
 
--- The one result. Returns `completed`, `repeated` (the same call again) or `late` (kept in late_result).
+-- The one result. Returns how it was kept, `completed`, `repeated` (the same call again) or `late` (in late_result),
+-- and whether the session has commands that wait: they may be claimable now.
 create function public.complete_command(
     p_command_id uuid, p_claim_token uuid, p_success boolean, p_result jsonb default null,
     p_error text default null, p_message text default null, p_evidence jsonb default '{}', p_session jsonb default null
-) returns text
+) returns jsonb
 language plpgsql security definer set search_path = '' as $$
 declare
     v_command public.agent_commands := semo.fenced_command(p_command_id, p_claim_token);
@@ -537,16 +544,16 @@ begin
         update public.agent_commands c set late_result = jsonb_build_object(
             'success', p_success, 'result', p_result, 'error', p_error, 'at', clock_timestamp())
         where c.id = p_command_id;
-        return 'late';
+        return jsonb_build_object('kept', 'late', 'waiting', semo.has_waiting(v_command.session_id));
     end if;
     if v_command.status in ('completed', 'failed') then
-        return 'repeated';
+        return jsonb_build_object('kept', 'repeated', 'waiting', semo.has_waiting(v_command.session_id));
     end if;
     perform semo.finish_command(v_command, 'agent', p_success, p_result, p_error, p_message, p_evidence);
     if p_session is not null then
         perform semo.apply_session_report(v_command.session_id, p_session);
     end if;
-    return 'completed';
+    return jsonb_build_object('kept', 'completed', 'waiting', semo.has_waiting(v_command.session_id));
 end $$;
 
 create function public.report_session(p_instance uuid, p_session_id uuid, p_session jsonb) returns public.agent_sessions

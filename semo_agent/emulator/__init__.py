@@ -282,6 +282,16 @@ class Emulator:
         self._native.write(_CANCEL + (b"\x1b]9999;" if self._introducer == b"]" else b"\x1bX"))
 
 
+def warm_up() -> None:
+    """Go through every native call once: the first time each takes long, which the event loop should not feel."""
+    emulator = Emulator(Size(SMALLEST, 2))
+    emulator.feed(b"\r\n" * 9 + b"\x1b]133;A\x07\x1b]2;title\x07\x1b[6n\x1b[18t")
+    emulator.resize(Size(SMALLEST + 1, 2))
+    emulator.screen()
+    Emulator.restore(emulator.snapshot()).close()
+    emulator.close()
+
+
 def checked(size: Size) -> Size:
     """The size, if a terminal can have it; else raises `TerminalError`."""
     if not (SMALLEST <= size.cols <= LARGEST and 1 <= size.rows <= LARGEST):

@@ -23,6 +23,14 @@ class ProtocolError(Exception):
     """The other side does not speak this protocol."""
 
 
+class RequestError(Exception):
+    """A request that can't be done: a kind for the client's code, a sentence for a person."""
+
+    def __init__(self, kind: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.kind = kind
+
+
 def pack(header: Header, body: bytes = b"") -> bytes:
     """One frame."""
     head = json.dumps(header, separators=(",", ":")).encode()

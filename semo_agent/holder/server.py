@@ -3,7 +3,6 @@
 import functools
 import os
 import selectors
-import signal
 import socket
 import sys
 import time
@@ -12,34 +11,19 @@ from collections.abc import Callable
 from typing import Any
 
 from semo_agent.holder.connection import Attachment, Connection
-from semo_agent.holder.protocol import VERSION, Header, ProtocolError
-from semo_agent.holder.spawn import Spawned, read_failure, spawn
-from semo_agent.holder.tab import UNATTENDED, WINDOW, HeldTab, PendingWrite
+from semo_agent.holder.keeper import TabKeeper
+from semo_agent.holder.protocol import VERSION, Header, ProtocolError, RequestError
+from semo_agent.holder.tab import HeldTab, PendingWrite
 from semo_agent.holder.timers import Timers
 
 IDLE_SECONDS = 60.0
 """The holder ends when it held no tab and had no client for so long."""
-
-_SETTLE_SECONDS = 0.25
-"""A program ended but somebody still has its terminal open: wait so long for more output."""
-_CLOSING_TICK = 0.02
-_KILLED_SECONDS = 0.5
-"""How long a group that was killed may take to be gone; where nobody reaps, it never is."""
-_REOPEN_SECONDS = 0.5
 
 _SENTENCES = {
     "ended": "The program has ended.",
     "full": "The program does not read its input and too much is waiting for it.",
     "abandoned": "The program did not read all of it in time.",
 }
-
-
-class RequestError(Exception):
-    """A request that can't be done: a kind for the client's code, a sentence for a person."""
-
-    def __init__(self, kind: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.kind = kind
 
 
 class Holder:
@@ -56,8 +40,7 @@ class Holder:
         self._idle_seconds = idle_seconds
         self._selector = selectors.DefaultSelector()
         self._timers = Timers(clock)
-        self._tabs: dict[str, HeldTab] = {}
-        self._opening = 0
+        self._keeper = TabKeeper(self._selector, self._timers, attended=self._attended, changed=self._changed)
         self._connections: dict[int, Connection] = {}
         self._next_connection = 0
         self._stopping = False
@@ -65,7 +48,7 @@ class Holder:
 
     def run(self) -> None:
         """Serve until nothing is held and nobody is connected, or until told to shut down."""
-        self._watch_children()
+        self._keeper.watch_children()
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
         self._watch_idleness()
         while not self._stopping:
@@ -113,6 +96,8 @@ class Holder:
             reply({"error": str(err), "kind": err.kind})
         except (KeyError, TypeError, ValueError) as err:
             reply({"error": f"The request is not complete: {err!r}.", "kind": "bad_request"})
+        except OSError as err:
+            reply({"error": f"The system refused it: {err.strerror}.", "kind": "bad_request"})
 
     def _verb(self, connection: Connection, header: Header) -> Callable[..., None]:
         verb = header.get("verb")
@@ -150,9 +135,14 @@ class Holder:
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.wants_to_write() else 0)
         self._selector.modify(connection.sock, events, functools.partial(self._serve, connection))
 
-    def _pump_all(self) -> None:
+    def _changed(self) -> None:
+        """Tell the clients what there is to tell."""
         for connection in list(self._connections.values()):
             self._pump(connection)
+        self._watch_idleness()
+
+    def _attended(self, tab: HeldTab) -> bool:
+        return any(tab.tab_id in connection.attachments for connection in self._connections.values())
 
     def _disconnect(self, connection: Connection) -> None:
         if self._connections.pop(connection.number, None) is None:
@@ -161,7 +151,7 @@ class Holder:
         connection.sock.close()
         # Tabs that waited for this client are read again.
         for attachment in connection.attachments.values():
-            self._watch(attachment.tab)
+            self._keeper.watch(attachment.tab)
         self._watch_idleness()
 
     # Verbs
@@ -177,66 +167,42 @@ class Holder:
         reply({"version": VERSION, "pid": os.getpid()})
 
     def _open(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
-        argv, cwd, cols, rows = header["argv"], header["cwd"], header["cols"], header["rows"]
+        argv = header["argv"]
         if not argv or not all(isinstance(word, str) for word in argv):
             raise RequestError("launch", "There is no program to start: argv must be a list of texts.")
-        try:
-            child = spawn(argv, cwd, header["env"], cols, rows)
-        except OSError as err:
-            raise RequestError("launch", f"There is no terminal to be had: {err.strerror}.") from err
-        tab = HeldTab(os.urandom(6).hex(), header["tag"], child.pid, child.master, (cols, rows))
-        self._opening += 1
-        opened = functools.partial(self._opened, child, tab, argv, cwd, reply)
-        self._selector.register(child.report, selectors.EVENT_READ, opened)
+        size = _size(header)
 
-    def _opened(
-        self,
-        child: Spawned,
-        tab: HeldTab,
-        argv: list[str],
-        cwd: str,
-        reply: Callable[..., None],
-        _events: int,
-    ) -> None:
-        failure = read_failure(child.report, argv, cwd)
-        self._selector.unregister(child.report)
-        os.close(child.report)
-        self._opening -= 1
-        if failure is not None:
-            os.close(tab.master)
-            os.waitpid(tab.pid, 0)
-            self._watch_idleness()
-            reply({"error": failure, "kind": "launch"})
-            return
-        self._tabs[tab.tab_id] = tab
-        self._watch(tab)
-        reply(tab.describe())
-        # It may have ended before it was in the table, and then its signal found nothing to reap.
-        self._reap(tab)
+        def opened(result: HeldTab | str) -> None:
+            if isinstance(result, str):
+                reply({"error": result, "kind": "launch"})
+            else:
+                reply(result.describe())
+
+        self._keeper.open(header["tag"], argv, header["cwd"], header["env"], size, opened)
 
     def _list(self, _connection: Connection, _header: Header, _body: bytes, reply: Callable[..., None]) -> None:
-        reply({"tabs": [tab.describe() for tab in self._tabs.values()]})
+        reply({"tabs": [tab.describe() for tab in self._keeper.tabs.values()]})
 
     def _write(self, connection: Connection, header: Header, body: bytes, reply: Callable[..., None]) -> None:
-        tab = self._tab(header)
+        tab = self._keeper.get(header["tab"])
         answers = header.get("answers")
         if answers is not None:
             tab.answered = max(tab.answered, answers)
         key = (connection.number, header["id"])
         tab.queue(PendingWrite(key, body, functools.partial(_report_write, reply)))
-        self._watch(tab)
+        self._keeper.watch(tab)
 
     def _abandon(self, connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
-        self._tab(header).abandon((connection.number, header["write"]))
+        self._keeper.get(header["tab"]).abandon((connection.number, header["write"]))
         reply({})
 
     def _resize(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
-        tab = self._tab(header)
-        tab.resize(header["cols"], header["rows"])
+        tab = self._keeper.get(header["tab"])
+        tab.resize(*_size(header))
         reply({"end": tab.output.end})
 
     def _signal(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
-        tab = self._tab(header)
+        tab = self._keeper.get(header["tab"])
         group = None if tab.finished else tab.foreground_group()
         if group is None:
             raise RequestError("ended", _SENTENCES["ended"])
@@ -244,37 +210,34 @@ class Holder:
         reply({})
 
     def _end(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
-        tab = self._tab(header)
+        tab = self._keeper.get(header["tab"])
         tab.fail_writes("ended")
-        self._end_tab(tab, header["grace"], lambda: reply({"exit": tab.exit, "end": tab.output.end}))
+        self._keeper.end(tab, header["grace"], lambda: reply({"exit": tab.exit, "end": tab.output.end}))
 
     def _forget(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
-        tab = self._tab(header)
-        if not tab.finished:
-            raise RequestError("bad_request", "The program still runs; end it first.")
-        del self._tabs[tab.tab_id]
+        tab = self._keeper.get(header["tab"])
+        self._keeper.forget(tab)
         for connection in self._connections.values():
             connection.attachments.pop(tab.tab_id, None)
         reply({})
-        self._watch_idleness()
 
     def _attach(self, connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
-        tab = self._tab(header)
+        tab = self._keeper.get(header["tab"])
         # The last one to attach has the tab: a new agent takes over from one that hangs.
         for other in self._connections.values():
             other.attachments.pop(tab.tab_id, None)
         connection.attachments[tab.tab_id] = Attachment(tab, header["offset"])
-        self._watch(tab)
+        self._keeper.watch(tab)
         reply(tab.describe())
 
     def _ack(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
-        tab = self._tab(header)
+        tab = self._keeper.get(header["tab"])
         tab.output.forget_before(header["offset"])
-        self._watch(tab)
+        self._keeper.watch(tab)
         reply({})
 
     def _shutdown(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
-        left = set(self._tabs)
+        left = set(self._keeper.tabs)
 
         def ended(tab_id: str) -> None:
             left.discard(tab_id)
@@ -282,125 +245,10 @@ class Holder:
                 reply({})
                 self._stopping = True
 
-        for tab in list(self._tabs.values()):
-            self._end_tab(tab, header["grace"], functools.partial(ended, tab.tab_id))
+        for tab in list(self._keeper.tabs.values()):
+            self._keeper.end(tab, header["grace"], functools.partial(ended, tab.tab_id))
         if not left:
             ended("")
-
-    def _tab(self, header: Header) -> HeldTab:
-        tab = self._tabs.get(header["tab"])
-        if tab is None:
-            raise RequestError("tab_not_found", "The tab is gone.")
-        return tab
-
-    # Tabs
-
-    def _watch(self, tab: HeldTab) -> None:
-        """Ask the selector for what the tab can do: read while there is room, write while there is input."""
-        if tab.finished:
-            return
-        if not self._attended(tab):
-            tab.output.shrink_to(UNATTENDED)
-        events = 0
-        if not tab.hung_up and (len(tab.output) < WINDOW or not self._attended(tab)):
-            events |= selectors.EVENT_READ
-        if tab.writes:
-            events |= selectors.EVENT_WRITE
-        self._select(tab.master, events, functools.partial(self._move, tab))
-
-    def _select(self, fd: int, events: int, action: Callable[[int], None]) -> None:
-        if not events:
-            self._deselect(fd)
-        elif fd in self._selector.get_map():
-            self._selector.modify(fd, events, action)
-        else:
-            self._selector.register(fd, events, action)
-
-    def _deselect(self, fd: int) -> None:
-        if fd in self._selector.get_map():
-            self._selector.unregister(fd)
-
-    def _attended(self, tab: HeldTab) -> bool:
-        return any(tab.tab_id in connection.attachments for connection in self._connections.values())
-
-    def _move(self, tab: HeldTab, events: int) -> None:
-        if events & selectors.EVENT_WRITE:
-            tab.flush()
-        if events & selectors.EVENT_READ:
-            tab.read()
-            if tab.hung_up:
-                self._hung_up(tab)
-        if not tab.finished:
-            self._watch(tab)
-        self._pump_all()
-
-    def _hung_up(self, tab: HeldTab) -> None:
-        if tab.exit is not None:
-            self._finish(tab)
-        else:
-            # It closed its terminal and lives on; it may open it again.
-            self._timers.after(_REOPEN_SECONDS, functools.partial(self._look_again, tab))
-
-    def _look_again(self, tab: HeldTab) -> None:
-        tab.hung_up = False
-        self._watch(tab)
-
-    def _watch_children(self) -> None:
-        reader, writer = os.pipe()
-        for fd in (reader, writer):
-            os.set_blocking(fd, False)
-        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        self._selector.register(reader, selectors.EVENT_READ, functools.partial(self._child_ended, reader))
-
-    def _child_ended(self, reader: int, _events: int) -> None:
-        os.read(reader, 4096)
-        for tab in list(self._tabs.values()):
-            self._reap(tab)
-
-    def _reap(self, tab: HeldTab) -> None:
-        if not tab.reap():
-            return
-        if tab.hung_up:
-            self._finish(tab)
-        else:
-            self._settle_later(tab)
-
-    def _settle_later(self, tab: HeldTab) -> None:
-        self._timers.after(_SETTLE_SECONDS, functools.partial(self._settle, tab, tab.output.end))
-
-    def _settle(self, tab: HeldTab, seen: int) -> None:
-        """Finish an ended tab whose terminal somebody keeps open, once nothing more comes."""
-        waits_for_client = self._attended(tab) and len(tab.output) >= WINDOW
-        if seen == tab.output.end and not waits_for_client:
-            self._finish(tab)
-        elif not tab.finished:
-            self._settle_later(tab)
-
-    def _finish(self, tab: HeldTab) -> None:
-        if tab.finished:
-            return
-        self._deselect(tab.master)
-        tab.finish()
-        self._pump_all()
-
-    def _end_tab(self, tab: HeldTab, grace: float, ended: Callable[[], None]) -> None:
-        """Hang up, then terminate, then kill; `ended` is called when program and terminal are gone."""
-        stages = [(0.0, signal.SIGHUP), (grace / 2, signal.SIGTERM), (grace, signal.SIGKILL)]
-        began = self._timers.now()
-        tab.ending = True
-
-        def tick() -> None:
-            waited = self._timers.now() - began
-            while stages and waited >= stages[0][0] and not tab.is_gone():
-                tab.note_groups()
-                tab.kill(stages.pop(0)[1])
-            if tab.finished and (tab.is_gone() or waited >= grace + _KILLED_SECONDS):
-                ended()
-            else:
-                self._timers.after(_CLOSING_TICK, tick)
-
-        tick()
 
     # Idleness
 
@@ -414,7 +262,7 @@ class Holder:
         self._stopping = self._stopping or self._is_idle()
 
     def _is_idle(self) -> bool:
-        return not (self._tabs or self._opening or self._connections)
+        return self._keeper.is_empty() and not self._connections
 
 
 def _report_write(reply: Callable[..., None], failure: str | None, written: int) -> None:
@@ -422,3 +270,11 @@ def _report_write(reply: Callable[..., None], failure: str | None, written: int)
         reply({"written": written})
     else:
         reply({"error": _SENTENCES[failure], "kind": failure, "written": written})
+
+
+def _size(header: Header) -> tuple[int, int]:
+    """Columns and rows of a request."""
+    cols, rows = header["cols"], header["rows"]
+    if not (0 < cols < 65536 and 0 < rows < 65536):
+        raise RequestError("bad_request", f"A terminal of {cols}x{rows} cells is not possible.")
+    return cols, rows

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 
-from semo_agent.emulator import checked
+from semo_agent.emulator import checked, warm_up
 from semo_agent.errors import TabNotFound, TerminalDied, TerminalError, TerminalTimeout
 from semo_agent.holder.client import HolderClient
 from semo_agent.holder.launch import connect_or_launch
@@ -61,9 +61,11 @@ class PtyTerminal(Terminal):
         self._stopping = False
 
     async def start(self) -> None:
-        self._client = await connect_or_launch(self._folder, self._receive)
-        self._spawn("holder connection", self._stay_connected(self._client))
-        for tab in (await self._client.request("list"))["tabs"]:
+        connecting = connect_or_launch(self._folder, self._receive)
+        client, _ = await asyncio.gather(connecting, asyncio.to_thread(warm_up))
+        self._client = client
+        self._spawn("holder connection", self._stay_connected(client))
+        for tab in (await client.request("list"))["tabs"]:
             await self._adopt(tab)
 
     async def stop(self) -> None:

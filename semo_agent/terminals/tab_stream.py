@@ -44,9 +44,6 @@ class _Inbox:
     exit: ExitStatus | None = None
     filled: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def is_empty(self) -> bool:
-        return not (self.output or self.resizes or self.exit)
-
 
 class TabStream:
     """One tab while the agent is connected. `emulator` is as of the last byte processed."""
@@ -92,6 +89,9 @@ class TabStream:
 
     async def resize(self, offset: int, size: Size) -> None:
         """Resize the emulator once output up to `offset` has been processed."""
+        if self.exited.is_set():
+            self._note(self.emulator.resize(size))
+            return
         order = _Resize(offset, size, asyncio.Event())
         self._inbox.resizes.append(order)
         self._inbox.filled.set()
@@ -108,7 +108,7 @@ class TabStream:
 
     async def _wait(self) -> None:
         """Wait for something to do, at most until what was processed must be saved."""
-        if not self._inbox.is_empty():
+        if self._inbox.output or self._inbox.exit is not None or self._resize_is_due():
             return
         self._inbox.filled.clear()
         if self._stopping:
@@ -171,13 +171,17 @@ class TabStream:
             self._changed_at = self._clock()
 
     def _resize_when_due(self) -> None:
-        while self._inbox.resizes and (self._inbox.resizes[0].offset <= self.offset or self._is_last()):
+        while self._resize_is_due():
             order = self._inbox.resizes.popleft()
             self._note(self.emulator.resize(order.size))
             order.done.set()
 
-    def _is_last(self) -> bool:
-        return self._inbox.exit is not None and not self._inbox.output
+    def _resize_is_due(self) -> bool:
+        """Whether the output before the next resize was processed, or no more will come."""
+        if not self._inbox.resizes:
+            return False
+        at_the_end = self._inbox.exit is not None and not self._inbox.output
+        return at_the_end or self._inbox.resizes[0].offset <= self.offset
 
     async def _finish(self, exit: ExitStatus) -> None:  # noqa: A002 - the field's own term
         await self._save()

@@ -16,6 +16,8 @@ from semo_agent.transcript.view import EpochStart, LogView, Segment, decode, enc
 SEGMENT_LINES = 2000
 MOST_LINES = 200_000
 MOST_BYTES = 64 * 1024 * 1024
+MOST_EPOCHS = 2000
+"""Lines of older epochs are still in their files, but no longer found."""
 
 _VERSION = 1
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
@@ -225,7 +227,7 @@ def folder_name(tag: str) -> str:
 def _epochs_from(epochs: Sequence[EpochStart], ordinal: int) -> tuple[EpochStart, ...]:
     """The epochs that have lines from an ordinal on."""
     first = max((at for at, start in enumerate(epochs) if start.ordinal <= ordinal), default=0)
-    return tuple(epochs[first:])
+    return tuple(epochs[first:][-MOST_EPOCHS:])
 
 
 def _append(path: Path, data: bytes) -> int:

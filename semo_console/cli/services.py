@@ -19,7 +19,7 @@ def hub(
     Example:
       semo hub --port 54321
     """
-    from semo_console.cli.actions.service import run_hub
+    from semo_console.cli.actions.hub_service import run_hub
 
     run_hub(state_dir, port)
 
@@ -31,7 +31,7 @@ def agent(state_dir: StateDir = None) -> None:
     Example:
       semo agent
     """
-    from semo_console.cli.actions.service import run_agent
+    from semo_console.cli.actions.agent_service import run_agent
 
     run_agent(state_dir)
 

@@ -34,11 +34,12 @@ logging.getLogger("realtime").addHandler(logging.NullHandler())
 
 @dataclass(frozen=True)
 class Hint:
-    """This row changed; `key` is what the table is read by."""
+    """This row changed, or was made (`new`); `key` is what the table is read by."""
 
     table: str
     key: str
     version: int
+    new: bool = False
 
 
 class Inbox:
@@ -62,7 +63,7 @@ class Inbox:
         if len(self.hints) >= self._limit:
             self.overflowed = True
         else:
-            self.hints.append(Hint(table, key, version))
+            self.hints.append(Hint(table, key, version, new=body.get("op") == "insert"))
         self.bell.set()
 
     def lose(self, reason: str) -> None:

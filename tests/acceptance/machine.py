@@ -16,17 +16,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
-from semo_office.commands import CommandRepository
+from semo_office.commands import CommandRepository, Outcome
 from semo_office.config import CredentialsFile
 from semo_office.dispatcher import CommandDispatcher
 from semo_office.link import Link
 from semo_office.locations import StateFolder
 from semo_office.models import CreateSession, SessionInfo, SessionStatus
+from semo_office.offices import OfficeStore
 from semo_office.sessions import SessionStore
 
 ROOT = Path(__file__).parents[2]
 VERB_DEADLINE = 40.0  # s
 END_DEADLINE = 10.0  # s
+SETUP_S = 20.0  # for what a test needs before it begins
 _PAUSE = 0.05  # s
 
 T = TypeVar("T")
@@ -121,16 +123,29 @@ class Machine:
 
     def new_session(self, *, role: str = "shell") -> str:
         """A session that is ready."""
+        request = CreateSession(profile="shell", role=role)
+        outcome = self.dispatch(lambda dispatcher: dispatcher.dispatch_create_session(request, timeout=SETUP_S))
+        assert outcome.result is not None, outcome
+        assert outcome.result.success, outcome
+        return str(outcome.command.session_id)
 
-        async def create(link: Link) -> str:
-            office_id = UUID(str((await link.select("offices", order=["created_at"], limit=1))[0]["id"]))
-            dispatcher = CommandDispatcher(CommandRepository(link), office_id)
-            outcome = await dispatcher.dispatch_create_session(CreateSession(profile="shell", role=role), timeout=20)
-            assert outcome.result is not None, outcome
-            assert outcome.result.success, outcome
-            return str(outcome.command.session_id)
+    def send(self, session_id: str, prompt: str, *, wait: float = SETUP_S) -> Outcome:
+        """Send a prompt; wait: s, 0 not at all."""
+        return self.dispatch(lambda dispatcher: dispatcher.dispatch_send_prompt(UUID(session_id), prompt, timeout=wait))
 
-        return self.ask(create)
+    def outcome(self, command_id: object) -> Outcome:
+        """What came of a command, once it has ended."""
+        wanted = UUID(str(command_id))
+        return self.dispatch(lambda dispatcher: dispatcher.wait_for_outcome(wanted, timeout=SETUP_S, until_input=False))
+
+    def dispatch(self, act: Callable[[CommandDispatcher], Awaitable[T]]) -> T:
+        """Act in the first office."""
+
+        async def in_first_office(link: Link) -> T:
+            office = (await OfficeStore(link).get_offices())[0]
+            return await act(CommandDispatcher(CommandRepository(link), office.id))
+
+        return self.ask(in_first_office)
 
     def session(self, session_id: str) -> SessionInfo:
         session = self.ask(lambda link: SessionStore(link).get_session(UUID(session_id)))
@@ -162,8 +177,8 @@ class Machine:
     def close(self) -> None:
         """Stop all that runs. Raises AssertionError when `semo down` left a process behind."""
         ended = self.semo("down", "--end-sessions")
-        left = {pid: command for pid, command in self.processes().items() if "semo_agent.holder" not in command}
-        for pid in self.processes():
+        left = self.processes()
+        for pid in left:
             os.kill(pid, signal.SIGKILL)
         eventually(lambda: not self.processes(), "every process is gone")
         assert not left, f"left behind by `semo down`: {left}\n{ended}"

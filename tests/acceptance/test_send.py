@@ -1,14 +1,19 @@
 """One prompt, all the way: `semo send` reaches a real shell and brings back a true result."""
 
 import signal
+import subprocess
 from uuid import uuid4
 
 import pytest
+from pydantic import JsonValue
 
-from semo_office.models import SessionStatus
+from semo_office.commands import Outcome, OutcomeKind
+from semo_office.errors import ErrorCode
+from semo_office.models import CommandStatus, SessionStatus
 from tests.acceptance.machine import Machine
 
 ASKS_WITHIN_S = 2.0
+INTERPRETER_S = 2.0  # the command's own start, on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -54,17 +59,17 @@ def test_a_shell_that_exits_ends_the_session(running: Machine) -> None:
 
 def test_an_open_quote_asks_within_two_seconds_and_an_answer_ends_it(running: Machine) -> None:
     session_id = running.new_session()
-    command_id = str(uuid4())
-    prompt = ("send", "--session", session_id, "--id", command_id, "--json", "--wait")
-    asked = running.semo(*prompt, "echo it's")
+    asked = running.semo("send", "--session", session_id, "--json", "--wait", "echo it's")
     assert asked.code == 3, asked
     assert (asked.json["waiting_input"], asked.json["status"]) == (True, "processing")
     assert "continuation" in asked.json["reason"]
-    assert asked.seconds < ASKS_WITHIN_S + 1.5  # the interpreter's own start is part of it
+    assert asked.seconds < ASKS_WITHIN_S + INTERPRETER_S
     assert running.semo("send", "--session", session_id, "--answer", "--wait", "done'").code == 0
-    ended = running.semo(*prompt, "echo it's")
-    assert ended.code == 0, ended
-    assert ended.json["result"]["output"].endswith("its\ndone")
+    ended = running.outcome(asked.json["command_id"]).result
+    assert ended is not None
+    assert ended.success
+    assert ended.result is not None
+    assert str(ended.result["output"]).endswith("its\ndone")
 
 
 def test_an_exclamation_mark_is_text(running: Machine, home: str) -> None:
@@ -87,12 +92,10 @@ def test_a_wait_that_ends_leaves_the_prompt_alone(running: Machine) -> None:
     session_id = running.new_session()
     flag = running.path / str(uuid4())
     prompt = f"until [ -e {flag} ]; do read -t 0.05 x; done; echo over"
-    command_id = str(uuid4())
-    waiting = running.semo("send", "--session", session_id, "--id", command_id, "--wait", "1", "--json", prompt)
-    assert (waiting.code, waiting.json["status"]) == (4, "processing")
+    waiting = running.semo("send", "--session", session_id, "--wait", "0.5", "--json", prompt)
+    assert (waiting.code, waiting.json["status"], waiting.json["success"]) == (4, "processing", None)
     flag.touch()
-    ended = running.semo("send", "--session", session_id, "--id", command_id, "--wait", prompt)
-    assert (ended.code, ended.out) == (0, "over\n")
+    assert _output(running.outcome(waiting.json["command_id"])) == "over"
 
 
 def test_ctrl_c_ends_the_wait_and_says_that_the_prompt_goes_on(running: Machine) -> None:
@@ -104,30 +107,25 @@ def test_ctrl_c_ends_the_wait_and_says_that_the_prompt_goes_on(running: Machine)
     assert (process.returncode, out) == (130, b"")
     assert b"the prompt goes on" in err
     assert running.session(session_id).status is SessionStatus.EXECUTING
-    assert running.semo("terminate", session_id).code == 0
 
 
 def test_an_answer_and_a_cancel_pass_a_waiting_prompt(running: Machine) -> None:
     session_id = running.new_session()
-    to_session = ("send", "--session", session_id, "--json")
-    asks = running.semo(*to_session, "--wait", "echo it's").json
-    waiting = running.semo(*to_session, "echo waited").json
-    assert (asks["waiting_input"], waiting["status"]) == (True, "pending")
-    assert running.semo(*to_session, "--answer", "--wait", "still open").code == 0
+    asks = running.send(session_id, "echo it's")
+    waiting = running.send(session_id, "echo waited", wait=0)
+    assert (asks.kind, waiting.command.status) == (OutcomeKind.WAITING_INPUT, CommandStatus.PENDING)
+    assert running.semo("send", "--session", session_id, "--answer", "--wait", "still open").code == 0
     assert running.semo("cancel", session_id).code == 0
-    cancelled = running.semo(*to_session, "--id", asks["command_id"], "--wait", "echo it's").json
-    assert (cancelled["success"], cancelled["error"]) == (False, "cancelled")
-    ended = running.semo(*to_session, "--id", waiting["command_id"], "--wait", "echo waited").json
-    assert (ended["success"], ended["result"]["output"]) == (True, "waited")
+    assert running.outcome(asks.command.id).command.error is ErrorCode.CANCELLED
+    assert _output(running.outcome(waiting.command.id)) == "waited"
 
 
 def test_cancel_stops_what_runs_and_leaves_the_session_ready(running: Machine) -> None:
     session_id = running.new_session()
-    sent = running.semo("send", "--session", session_id, "--json", "sleep 60").json
+    sent = running.send(session_id, "sleep 60", wait=0)
     running.await_status(session_id, SessionStatus.EXECUTING)
     assert running.semo("cancel", session_id).code == 0
-    told = running.semo("send", "--session", session_id, "--id", sent["command_id"], "--json", "--wait", "sleep 60")
-    assert (told.code, told.json["error"]) == (5, "cancelled")
+    assert running.outcome(sent.command.id).command.error is ErrorCode.CANCELLED
     assert running.session(session_id).status is SessionStatus.READY
     idle = running.semo("cancel", session_id)
     assert (idle.code, idle.err) == (0, "Nothing ran there; nothing was sent.\n")
@@ -135,44 +133,74 @@ def test_cancel_stops_what_runs_and_leaves_the_session_ready(running: Machine) -
 
 def test_a_prompt_that_waits_can_be_taken_back(running: Machine) -> None:
     session_id = running.new_session()
-    running.semo("send", "--session", session_id, "sleep 60")
-    waiting = running.semo("send", "--session", session_id, "--json", "echo never").json
-    assert running.semo("cancel", "--command", waiting["command_id"]).code == 0
-    told = running.semo(
-        "send", "--session", session_id, "--id", waiting["command_id"], "--json", "--wait", "echo never"
-    )
-    assert (told.code, told.json["error"]) == (5, "cancelled")
-    assert running.semo("terminate", session_id).code == 0
+    running.send(session_id, "sleep 60", wait=0)
+    running.await_status(session_id, SessionStatus.EXECUTING)
+    waiting = running.send(session_id, "echo never", wait=0)
+    assert running.semo("cancel", "--command", str(waiting.command.id)).code == 0
+    told = running.semo("send", "--session", session_id, "--id", str(waiting.command.id), "--wait", "echo never")
+    assert (told.code, told.out) == (5, "")
+    assert told.err.startswith("failed: Taken back before it began.")
 
 
-def test_a_role_finds_its_session(running: Machine) -> None:
-    first, second = running.new_session(role="BE"), running.new_session(role="BE")
-    running.semo("send", "--session", first, "sleep 60")
-    running.await_status(first, SessionStatus.EXECUTING)
-    assert running.semo("send", "--role", "BE", "--wait", "--json", "echo").json["session_id"] == second
-    assert running.semo("terminate", first).code == 0
+def test_a_role_finds_its_ready_session(running: Machine) -> None:
+    busy, ready = running.new_session(role="BE"), running.new_session(role="BE")
+    running.send(busy, "sleep 60", wait=0)
+    running.await_status(busy, SessionStatus.EXECUTING)
+    assert running.semo("send", "--role", "BE", "--wait", "--json", "echo").json["session_id"] == ready
+
+
+def test_new_starts_a_session_in_the_folder_of_the_caller(running: Machine) -> None:
+    below = running.repository / "services"
+    below.mkdir()
+    ended = running.semo("new", "--role", "API", "--cwd", ".", cwd=below)
+    assert (ended.code, ended.err) == (0, "")
+    session = running.session(ended.out.strip())
+    assert (session.role, session.cwd, session.status) == ("API", str(below), SessionStatus.READY)
 
 
 def test_terminate_ends_program_and_session(running: Machine) -> None:
     session_id = running.new_session()
     assert running.semo("terminate", session_id[:13]).code == 0
     assert running.session(session_id).status is SessionStatus.TERMINATED
-    assert session_id[:8] not in running.semo("sessions").out
+    listed = running.semo("sessions")
+    assert listed.code == 0
+    assert session_id[:8] not in listed.out
 
 
 def test_output_shows_what_was_printed(running: Machine) -> None:
     session_id = running.new_session()
-    running.semo("send", "--session", session_id, "--wait", "seq 1000 1100")
+    running.send(session_id, "seq 1000 1100")
     shown = running.semo("output", session_id, "--lines", "50").out.splitlines()
     assert len(shown) == 50
-    assert [line for line in shown if line.isdecimal()] == [str(n) for n in range(1100 - 48, 1101)]
+    assert [line for line in shown if line.isdecimal()] == [str(number) for number in range(1052, 1101)]
 
 
 def test_output_that_is_followed_comes_once_and_in_order(running: Machine) -> None:
     session_id = running.new_session()
+    running.send(session_id, "echo begun")
     follower = running.begin("output", "-f", session_id)
-    running.semo("send", "--session", session_id, "--wait", "seq 1000 1300")
-    running.semo("send", "--session", session_id, "--wait", "exit")
+    shown = [_read_until(follower, "begun")]
+    running.send(session_id, "seq 1000 1300")
+    shown.append(_read_until(follower, "1300"))
+    # A cleared screen begins anew; nothing from before it comes again.
+    running.send(session_id, "clear; echo 2000")
+    running.send(session_id, "exit")
     out, err = follower.communicate(timeout=20)
     assert follower.returncode == 0, err
-    assert [int(line) for line in out.decode().splitlines() if line.isdecimal()] == list(range(1000, 1301))
+    lines = "".join([*shown, out.decode()]).splitlines()
+    assert [int(line) for line in lines if line.isdecimal()] == [*range(1000, 1301), 2000]
+
+
+def _read_until(process: subprocess.Popen[bytes], last: str) -> str:
+    """What the process prints, up to the line `last`; the test's own time limit bounds the wait."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    while not lines or lines[-1] != f"{last}\n":
+        lines.append(process.stdout.readline().decode())
+        assert lines[-1], lines
+    return "".join(lines)
+
+
+def _output(outcome: Outcome) -> JsonValue:
+    assert outcome.result is not None, outcome
+    return (outcome.result.result or {}).get("output")

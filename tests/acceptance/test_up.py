@@ -133,13 +133,14 @@ def test_a_killed_hub_and_a_stale_record_are_no_obstacle(running: Machine) -> No
     assert running.semo("send", "--wait", "--session", running.new_session(), "echo back").out == "back\n"
 
 
-def test_down_again_says_that_nothing_runs(machine: Machine) -> None:
+def test_down_again_says_that_nothing_runs_and_can_still_end_the_sessions(machine: Machine) -> None:
     assert machine.semo("down").code == 0
-    again = machine.semo("down", "--json")
-    assert (again.code, again.json["stopped"]) == (0, [])
-    assert {p["state"] for p in machine.semo("status", "--json").json["processes"] if p["name"] != "holder"} == {
-        "stopped"
-    }
+    again = machine.semo("down", "--json").json
+    assert (again["stopped"], again["living_sessions"]) == ([], [])
+    states = {process["name"]: process["state"] for process in machine.semo("status", "--json").json["processes"]}
+    assert states == {"hub": "stopped", "postgres": "stopped", "agent": "stopped", "holder": "running"}
+    assert machine.semo("down", "--end-sessions", "--json").json["ended_sessions"]
+    assert machine.processes() == {}
 
 
 @pytest.mark.parametrize("verb", ["status", "down"])

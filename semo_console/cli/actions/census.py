@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from semo_console.births import birth_of
+from semo_console.cli.actions.holder import find_holder
 from semo_console.supervise import ServiceName, ServiceState, Supervisor
 
 
@@ -29,6 +30,7 @@ def take_census(supervisor: Supervisor) -> list[ProcessStatus]:
         _service(supervisor, "hub"),
         _postgres(supervisor),
         _service(supervisor, "agent"),
+        _holder(supervisor),
     ]
 
 
@@ -47,6 +49,14 @@ def _postgres(supervisor: Supervisor) -> ProcessStatus:
         if alive
         else ProcessStatus("postgres", ServiceState.STOPPED)
     )
+
+
+def _holder(supervisor: Supervisor) -> ProcessStatus:
+    answer = find_holder(supervisor.state.agent)
+    if answer is None:
+        return ProcessStatus("holder", ServiceState.STOPPED)
+    pid = answer.get("pid")
+    return ProcessStatus("holder", ServiceState.RUNNING, pid if isinstance(pid, int) else None)
 
 
 def _first_number(path: Path) -> int | None:

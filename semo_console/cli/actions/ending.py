@@ -5,7 +5,7 @@ from pathlib import Path
 from semo_console.cli.actions.office import OperatorDesk, at_desk
 from semo_console.cli.actions.receipt import exit_code_of, summarise, to_json
 from semo_console.cli.actions.targets import choose_session
-from semo_console.cli.actions.wording import print_json, remark
+from semo_console.cli.actions.wording import SHORT_ID, print_json, remark
 from semo_console.cli.exits import ExitCode
 from semo_office.commands import Outcome
 from semo_office.locations import StateFolder
@@ -17,7 +17,7 @@ def terminate_session(state_dir: Path | None, office: str | None, chosen: str, *
     if as_json:
         print_json(to_json(outcome))
     else:
-        remark(f"Terminate {str(outcome.command.session_id)[:8]}: {summarise(outcome)}")
+        remark(f"Terminate {str(outcome.command.session_id)[:SHORT_ID]}: {summarise(outcome)}")
     return exit_code_of(outcome)
 
 

@@ -1,36 +1,61 @@
 """The holder of the terminals, as `semo status` and `semo down` ask it."""
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from semo_agent.holder.place import socket_path
 from semo_agent.holder.protocol import VERSION, FrameReader, Header, pack
 from semo_console.errors import ProcessFailed
 
-_ANSWER_S = 5.0
+GRACE_S = 1.0
+"""For programs to end by themselves."""
+
+_ANSWER_S = 10.0
 _RECEIVE = 64 * 1024
 
 
-def ask_holder(folder: Path, *requests: Header) -> Header | None:
-    """Its answer to the last of hello and these requests; None: none runs. Raises ProcessFailed when it is silent."""
-    try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(_ANSWER_S)
+def find_holder(folder: Path) -> Header | None:
+    """What it says of itself, `pid` above all; None: none runs. Raises ProcessFailed when it is silent."""
+    with _connected(folder) as connection:
+        return _exchange(connection, {"verb": "hello", "version": VERSION}) if connection else None
+
+
+def end_holder(folder: Path) -> list[str]:
+    """End it and what still lives in it; the ids of those sessions. Raises ProcessFailed when it is silent."""
+    with _connected(folder) as connection:
+        if connection is None:
+            return []
+        _exchange(connection, {"verb": "hello", "version": VERSION})
+        tabs = _exchange(connection, {"verb": "list"}).get("tabs", ())
+        _exchange(connection, {"verb": "shutdown", "grace": GRACE_S})
+        # It closes the connection as the last thing it does.
+        while connection.recv(_RECEIVE):
+            pass
+        return [str(tab["tag"]) for tab in tabs if tab["exit"] is None]
+
+
+@contextmanager
+def _connected(folder: Path) -> Iterator[socket.socket | None]:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(_ANSWER_S)
+        try:
             connection.connect(str(socket_path(folder)))
-            answer = _exchange(connection, {"verb": "hello", "version": VERSION})
-            for request in requests:
-                answer = _exchange(connection, request)
-            return answer
-    except (FileNotFoundError, ConnectionRefusedError):
-        return None
-    except OSError as err:
-        raise ProcessFailed("The holder of the terminals does not answer.") from err
+        except (FileNotFoundError, ConnectionRefusedError):
+            yield None
+            return
+        try:
+            yield connection
+        except OSError as err:
+            raise ProcessFailed("The holder of the terminals does not answer.") from err
 
 
 def _exchange(connection: socket.socket, request: Header) -> Header:
+    """The answer; nothing where it ended instead."""
     connection.sendall(pack({"id": 0, **request}))
     frames = FrameReader()
     while data := connection.recv(_RECEIVE):
         for header, _ in frames.feed(data):
             return header
-    raise ConnectionResetError
+    return {}

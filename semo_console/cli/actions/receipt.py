@@ -4,7 +4,7 @@ import sys
 
 from pydantic import JsonValue
 
-from semo_console.cli.actions.wording import print_json, remark
+from semo_console.cli.actions.wording import SHORT_ID, print_json, remark
 from semo_console.cli.exits import ExitCode
 from semo_office.commands import Outcome, OutcomeKind
 from semo_office.models import AgentCommandResult, CommandEvent, Stage
@@ -73,7 +73,9 @@ def _step(event: CommandEvent) -> JsonValue:
 def _ending(outcome: Outcome) -> str:
     match outcome.kind:
         case OutcomeKind.SENT:
-            return f"sent to {str(outcome.command.session_id)[:8]} as {outcome.command.id}, {outcome.command.stage}"
+            return (
+                f"sent to {str(outcome.command.session_id)[:SHORT_ID]} as {outcome.command.id}, {outcome.command.stage}"
+            )
         case OutcomeKind.WAITING_INPUT:
             reason = outcome.session.reason if outcome.session else None
             return f"asks: {reason or 'the session waits for input'} (answer with `semo send --answer`)"

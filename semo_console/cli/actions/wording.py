@@ -17,12 +17,12 @@ STATUS_WORDS: dict[SessionStatus, str] = {
     SessionStatus.TERMINATED: "ended",
 }
 
-_SHORT = 8
+SHORT_ID = 8
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 
 
 def short_id(session: SessionInfo) -> str:
-    return str(session.session_id)[:_SHORT]
+    return str(session.session_id)[:SHORT_ID]
 
 
 def describe_session(session: SessionInfo) -> str:

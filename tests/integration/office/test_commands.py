@@ -143,8 +143,9 @@ async def test_completing_twice_keeps_the_first_result(party: Party) -> None:
     await party.operator.commands.create_command(party.prompt(session_id, "once"))
     command = await party.claim_one()
     host, token = party.host.commands, token_of(command)
-    assert await host.complete_command(command.id, token, result={"output": "first"}) == "completed"
-    assert await host.complete_command(command.id, token, error=ErrorCode.TIMEOUT, message="late") == "repeated"
+    first = await host.complete_command(command.id, token, result={"output": "first"})
+    second = await host.complete_command(command.id, token, error=ErrorCode.TIMEOUT, message="late")
+    assert (first.kept, second.kept) == ("completed", "repeated")
     result = await party.operator.commands.get_command_result(command.id)
     assert result is not None
     assert (result.success, result.result) == (True, {"output": "first"})

@@ -105,7 +105,7 @@ class SqlOffice:
         [row] = self.agent.call(
             "complete_command", p_command_id=command["id"], p_claim_token=token, p_success=success, **more
         )
-        return str(row["complete_command"])
+        return str(row["complete_command"]["kept"])
 
     def command(self, command_id: UUID) -> DictRow:
         [row] = self.superuser.execute("select * from agent_commands where id = %s", [command_id]).fetchall()

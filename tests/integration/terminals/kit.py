@@ -155,12 +155,14 @@ class PtyKit:
 
     async def tidy(self) -> None:
         """Stop the agents, end the tabs, and see that no process is left."""
-        for watched in self._made:
-            if not watched.gone:
-                await watched.stop()
-        with contextlib.suppress(TerminalDied):
-            await self.shut_down()
-        await wait_for_release(self.folder / "holder.lock")
+        try:
+            for watched in self._made:
+                if not watched.gone:
+                    await watched.stop()
+        finally:
+            with contextlib.suppress(TerminalDied):
+                await self.shut_down()
+            await wait_for_release(self.folder / "holder.lock")
 
     async def shut_down(self) -> None:
         async with self.client() as client:

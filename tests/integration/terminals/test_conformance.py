@@ -228,6 +228,21 @@ async def test_a_running_program_is_told_its_new_size(agent: Watched) -> None:
     assert (await agent.terminal.list())[0].size == Size(132, 50)
 
 
+async def test_changes_of_the_height_during_a_flood_lose_and_repeat_nothing(agent: Watched) -> None:
+    tab = await run_python(agent, COUNT_UP, "40000")
+    for rows in (10, 50, 24, 3, 60) * 4:
+        await agent.terminal.resize(tab.tab_id, Size(80, rows))
+    await agent.exited(tab)
+    assert texts(await agent.everything(tab))[:40_000] == [str(number) for number in range(40_000)]
+
+
+async def test_an_ended_tab_can_be_resized_for_reading(agent: Watched) -> None:
+    tab = await agent.open("echo", "0123456789")
+    await agent.exited(tab)
+    await agent.terminal.resize(tab.tab_id, Size(5, 10))
+    assert texts((await agent.terminal.screen(tab.tab_id)).rows)[:3] == ["01234", "56789", ""]
+
+
 async def test_a_title_is_told(agent: Watched) -> None:
     tab = await run_python(agent, r"print('\x1b]2;⠹ 일\x07', end='', flush=True); input()")
 

@@ -75,7 +75,7 @@ streams = st.lists(fragments, max_size=30).map(b"".join)
 
 
 @given(streams, st.lists(st.integers(0, 400), max_size=12))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_result_does_not_depend_on_how_the_stream_is_chopped(stream: bytes, at: list[int]) -> None:
     cuts = [0, *sorted({min(place, len(stream)) for place in at}), len(stream)]
     chopped = collect(Emulator(SMALL), [stream[a:b] for a, b in pairwise(cuts)])
@@ -83,13 +83,13 @@ def test_the_result_does_not_depend_on_how_the_stream_is_chopped(stream: bytes, 
 
 
 @given(streams)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_one_byte_at_a_time_gives_the_same(stream: bytes) -> None:
     assert run(stream, pieces=1) == run(stream)
 
 
 @given(streams, streams)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_restored_emulator_goes_on_exactly_where_the_saved_one_was(before: bytes, after: bytes) -> None:
     original = Emulator(SMALL)
     original.feed(before)

@@ -1,4 +1,4 @@
-"""`semo hub` and `semo agent`: the services in the foreground."""
+"""`semo hub`: the hub in the foreground."""
 
 import asyncio
 from pathlib import Path
@@ -17,10 +17,3 @@ def run_hub(state_dir: Path | None, port: int) -> None:
         asyncio.run(run(state.path, port))
     except HubError as err:
         raise ConsoleError(str(err)) from err
-
-
-def run_agent(state_dir: Path | None) -> None:
-    """Act for this host until SIGTERM or SIGINT. Raises ConsoleError when it can't."""
-    from semo_agent.agent import run_agent as run
-
-    asyncio.run(run(StateFolder.find(state_dir).prepare()))

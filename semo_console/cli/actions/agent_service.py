@@ -1,0 +1,22 @@
+"""`semo agent`: this host's agent in the foreground."""
+
+import asyncio
+from pathlib import Path
+
+from semo_agent import agent
+from semo_agent.errors import AgentError
+from semo_agent.logs import configure_logs
+from semo_console.errors import ConsoleError
+from semo_office.locations import StateFolder
+
+
+def run_agent(state_dir: Path | None) -> None:
+    """Act for this host until SIGTERM or SIGINT. Raises ConsoleError and OfficeError when it can't."""
+    state = StateFolder.find(state_dir).prepare()
+    configure_logs()
+    try:
+        exit_status = asyncio.run(agent.run_agent(state))
+    except AgentError as err:
+        raise ConsoleError(str(err)) from err
+    if exit_status == agent.SUPERSEDED_STATUS:
+        raise ConsoleError("Another agent process acts for this host now; this one has ended.")
