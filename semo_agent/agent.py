@@ -85,7 +85,7 @@ class Agent:
         self._offices = OfficeStore(link)
         self._office = self._make_office()
         self._host = self._make_host(environment)
-        self._worker = Worker(self._host, self._work, look=self._poke)
+        self._worker = Worker(self._host, self._work)
         self._subscriber = OfficeSubscriber(
             link,
             self._offices,
@@ -93,7 +93,6 @@ class Agent:
             host_id=host_id,
             stop=self._stop,
             take=self._worker.take,
-            is_ours=self._worker.is_ours,
         )
 
     @classmethod
@@ -189,6 +188,7 @@ class Agent:
             instance=self._record.instance_id,
             stop=self._stop,
             random=random.random,
+            claimable=self._poke,
         )
 
     def _make_host(self, environment: Mapping[str, str]) -> Host:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -29,11 +28,10 @@ _log = structlog.get_logger(__name__)
 
 
 class Lifecycle:
-    """Beginnings and ends of the sessions of one host. `look` is called when the office knows a new state."""
+    """Beginnings and ends of the sessions of one host."""
 
-    def __init__(self, host: Host, *, look: Callable[[], None]) -> None:
+    def __init__(self, host: Host) -> None:
         self._host = host
-        self._look = look
         self._ended: list[Session] = []
 
     async def prepare(self, command: AgentCommand, wanted: CreateSession) -> Session:
@@ -72,7 +70,6 @@ class Lifecycle:
             with contextlib.suppress(TimeoutError):
                 await session.until(lambda: session.news() is not None, session.news_later())
             await self._host.tell(session)
-            self._look()
         await self._put_aside(session)
 
     async def keep(self, session: Session) -> None:

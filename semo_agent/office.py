@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from semo_agent.errors import ClaimLost, Stopping, Superseded
 from semo_agent.stopping import Stop
-from semo_office.commands import CommandRepository
+from semo_office.commands import CommandRepository, Reported
 from semo_office.errors import CommandError, ErrorCode, LinkError
 from semo_office.models import AgentCommand, ClaimedCommand, SessionInfo, SessionReport, Stage
 from semo_office.sessions import SessionStore
@@ -85,7 +85,10 @@ class Office(Protocol):
 
 
 class LinkedOffice(Office):
-    """The office over the link. sleep, random: pauses in s between tries, with full jitter."""
+    """The office over the link. random: pauses between tries have full jitter.
+
+    `claimable` is called where a report may have let a waiting command begin.
+    """
 
     def __init__(
         self,
@@ -96,6 +99,7 @@ class LinkedOffice(Office):
         instance: UUID,
         stop: Stop,
         random: Callable[[], float],
+        claimable: Callable[[], None],
     ) -> None:
         self._commands = commands
         self._sessions = sessions
@@ -103,6 +107,7 @@ class LinkedOffice(Office):
         self._instance = instance
         self._stop = stop
         self._random = random
+        self._claimable = claimable
 
     async def claim(self) -> Sequence[ClaimedCommand]:
         """One try only: the claim loop has its own rhythm. Raises LinkError."""
@@ -134,9 +139,10 @@ class LinkedOffice(Office):
     async def report_stage(
         self, claim: Claim, step: Step, evidence: dict[str, JsonValue], session: SessionReport | None = None
     ) -> None:
-        await self.patiently(
+        reported = await self.patiently(
             lambda: self._commands.report_stage(claim.command_id, claim.token, step, evidence=evidence, session=session)
         )
+        self._note_waiting(reported)
 
     async def complete(self, claim: Claim, verdict: Verdict, session: SessionReport | None = None) -> None:
         done = await self.patiently(
@@ -150,11 +156,14 @@ class LinkedOffice(Office):
                 session=session,
             )
         )
+        self._note_waiting(done)
         if done.kept != "completed":
             _log.info("completed_before", command_id=str(claim.command_id), kept=done.kept)
 
     async def report_session(self, session_id: UUID, report: SessionReport) -> None:
         await self.patiently(lambda: self._sessions.set_session(self._instance, session_id, report))
+        # Not said by the answer; a report without a command is rare, and a claim too many does no harm.
+        self._claimable()
 
     async def session(self, session_id: UUID) -> SessionInfo | None:
         return await self.patiently(lambda: self._sessions.get_session(session_id))
@@ -170,6 +179,10 @@ class LinkedOffice(Office):
 
     async def give_back(self) -> None:
         await self.patiently(self._commands.expire_commands)
+
+    def _note_waiting(self, reported: Reported) -> None:
+        if reported.waiting:
+            self._claimable()
 
 
 @contextmanager

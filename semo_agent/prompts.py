@@ -1,6 +1,5 @@
 """A prompt: typed when nothing stands in its way, proved to be accepted, and followed to the end of its turn."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -27,9 +26,8 @@ _log = structlog.get_logger(__name__)
 class Prompts:
     """Prompts into the sessions of one host."""
 
-    def __init__(self, host: Host, *, lane_opened: Callable[[], None]) -> None:
+    def __init__(self, host: Host) -> None:
         self._host = host
-        self._lane_opened = lane_opened
 
     async def send(self, session: Session, claim: Claim, prompt: SendPrompt) -> Verdict:
         """Type a prompt and follow its turn. Raises CommandError when nothing was typed or it was not accepted."""
@@ -126,7 +124,6 @@ class Prompts:
         async with session.reporting:
             await self._host.office.report_stage(turn.claim, Stage.ACCEPTED, evidence)
             session.reported_executing()
-        self._lane_opened()
 
     async def _why_not_accepted(self, session: Session) -> str:
         seconds = session.profile.typing.accept_timeout_ms / 1000

@@ -21,7 +21,6 @@ from semo_office.offices import OfficeStore
 LEASE_EVERY_S: Final = 5.0
 POLL_LIVE_S: Final = 15.0
 POLL_BLIND_S: Final = 2.0
-HINTED_TABLES: Final = frozenset({"agent_commands", "agent_sessions"})
 
 _log = structlog.get_logger(__name__)
 
@@ -29,8 +28,8 @@ _log = structlog.get_logger(__name__)
 class OfficeSubscriber:
     """The ears of one host. `take` begins a claimed command and must not block.
 
-    Most hints are echoes of what this agent wrote (`is_ours`, by key): whoever writes pokes where something became
-    claimable, and the echo costs no claim of its own.
+    Only a hint of a new command asks for a claim. The other changes are echoes of what this agent wrote itself, and
+    the answer to each such report says whether commands wait.
     """
 
     def __init__(
@@ -42,7 +41,6 @@ class OfficeSubscriber:
         host_id: UUID,
         stop: Stop,
         take: Callable[[AgentCommand], None],
-        is_ours: Callable[[UUID], bool],
     ) -> None:
         self._link = link
         self._offices = offices
@@ -50,7 +48,6 @@ class OfficeSubscriber:
         self._host_id = host_id
         self._stop = stop
         self._take = take
-        self._is_ours = is_ours
         self._listening: set[UUID] = set()
         self._look = asyncio.Event()
         self._renew = asyncio.Event()
@@ -66,7 +63,7 @@ class OfficeSubscriber:
         self._renew.set()
 
     def on_hint(self, hint: Hint) -> None:
-        if hint.table in HINTED_TABLES and not self._is_ours(UUID(hint.key)):
+        if hint.table == "agent_commands" and hint.new:
             self.poke()
 
     def on_gap(self) -> None:
@@ -99,11 +96,13 @@ class OfficeSubscriber:
     async def claim_until_stop(self) -> None:
         """Claim whenever there may be something. Raises Superseded."""
         while not self._stop:
+            pause = self._poll_interval()
             try:
                 await self._claim_all()
             except LinkError as err:
                 _log.warning("claim_failed", error=type(err).__name__)
-            await _rings(self._look, self._poll_interval())
+                pause = POLL_BLIND_S
+            await _rings(self._look, pause)
 
     async def _claim_all(self) -> None:
         while not self._stop:

@@ -3,7 +3,6 @@
 The order inside a session comes from its lane (a prompt holds it until it is accepted); urgent commands pass it.
 """
 
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 from uuid import UUID
@@ -37,24 +36,21 @@ from semo_office.models import (
 PayloadT = TypeVar("PayloadT", bound=Payload)
 Handler = Callable[[AgentCommand], Awaitable[Verdict]]
 
-KNOWN_COMMANDS: Final = 200
 NO_TERMINAL: Final = "The session has no terminal on this host."
 
 _log = structlog.get_logger(__name__)
 
 
 class Worker:
-    """The commands of one host. `look` is called where the next command of a lane may have become claimable."""
+    """The commands of one host."""
 
-    def __init__(self, host: Host, tasks: Tasks, *, look: Callable[[], None]) -> None:
-        self.lifecycle = Lifecycle(host, look=look)
+    def __init__(self, host: Host, tasks: Tasks) -> None:
+        self.lifecycle = Lifecycle(host)
         self._host = host
         self._tasks = tasks
-        self._look = look
-        self._prompts = Prompts(host, lane_opened=look)
+        self._prompts = Prompts(host)
         self._keystrokes = Keystrokes(host)
         self._in_hand: set[UUID] = set()
-        self._known: deque[UUID] = deque(maxlen=KNOWN_COMMANDS)
         self._handlers: Mapping[CommandType, Handler] = {
             CommandType.CREATE_SESSION: self._create_session,
             CommandType.SEND_PROMPT: self._send_prompt,
@@ -70,12 +66,7 @@ class Worker:
         if claim.token in self._in_hand:
             return
         self._in_hand.add(claim.token)
-        self._known.append(command.id)
         self._tasks.start(f"{command.command_type} {command.id}", self._carry_out(command, claim))
-
-    def is_ours(self, key: UUID) -> bool:
-        """A command that came to us lately, or a session that lives here: its row changes by our own word."""
-        return key in self._known or self._host.sessions.find(key) is not None
 
     async def adopt_turn(self, session: Session, turn: Turn) -> None:
         """Follow a turn that an earlier process began. Raises ClaimLost when the office has ended it meanwhile.
@@ -112,7 +103,6 @@ class Worker:
             _log.info("left_for_the_next_start", command_id=command_id)
         finally:
             self._in_hand.discard(claim.token)
-            self._look()
 
     async def _complete(self, session_id: UUID, claim: Claim, verdict: Verdict) -> None:
         session = self._host.sessions.find(session_id)

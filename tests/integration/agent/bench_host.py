@@ -119,7 +119,7 @@ async def bench_in(
         clock=time.monotonic,
         sleep=asyncio.sleep,
     )
-    worker = Worker(host, tasks, look=lambda: None)
+    worker = Worker(host, tasks)
     await terminal.start()
     events = Tasks(stop)
     events.start("events", host.watch_events())

@@ -59,6 +59,7 @@ async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
             instance=party.instance,
             stop=Stop(),
             random=random.random,
+            claimable=lambda: None,
         )
         yield Case(office, session_id, Claim(command.id, token_of(claimed)), result)
 
