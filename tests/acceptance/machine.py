@@ -11,10 +11,12 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
+
+from pydantic import JsonValue
 
 from semo_office.commands import CommandRepository, Outcome
 from semo_office.config import CredentialsFile
@@ -60,6 +62,8 @@ class Machine:
     """A home, a repository and a state folder; nothing runs before the first `semo up`."""
 
     path: Path
+    told: dict[str, str] = field(default_factory=dict)
+    """What the last `semo up` printed."""
 
     @property
     def state(self) -> Path:
@@ -106,11 +110,11 @@ class Machine:
             env=environment,
         )
 
-    def up(self) -> Any:
-        """Start everything, on a free port when it is new; the JSON of `semo up`."""
+    def up(self) -> None:
+        """Start everything, on a free port when it is new."""
         ended = self.semo("up", "--headless", "--json", "--port", "0")
         assert ended.code == 0, ended
-        return ended.json
+        self.told = ended.json
 
     def ask(self, question: Callable[[Link], Awaitable[T]]) -> T:
         """Ask the office without the command line: what a test needs, but is not about."""
@@ -125,8 +129,7 @@ class Machine:
         """A session that is ready."""
         request = CreateSession(profile="shell", role=role)
         outcome = self.dispatch(lambda dispatcher: dispatcher.dispatch_create_session(request, timeout=SETUP_S))
-        assert outcome.result is not None, outcome
-        assert outcome.result.success, outcome
+        self.result(outcome)
         return str(outcome.command.session_id)
 
     def send(self, session_id: str, prompt: str, *, wait: float = SETUP_S) -> Outcome:
@@ -137,6 +140,12 @@ class Machine:
         """What came of a command, once it has ended."""
         wanted = UUID(str(command_id))
         return self.dispatch(lambda dispatcher: dispatcher.wait_for_outcome(wanted, timeout=SETUP_S, until_input=False))
+
+    def result(self, outcome: Outcome) -> dict[str, JsonValue]:
+        """The result of a command that ended well."""
+        assert outcome.result is not None, outcome
+        assert outcome.result.success, outcome
+        return outcome.result.result or {}
 
     def dispatch(self, act: Callable[[CommandDispatcher], Awaitable[T]]) -> T:
         """Act in the first office."""

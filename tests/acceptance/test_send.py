@@ -5,12 +5,13 @@ import subprocess
 from uuid import uuid4
 
 import pytest
-from pydantic import JsonValue
 
-from semo_office.commands import Outcome, OutcomeKind
+from semo_office.commands import OutcomeKind
 from semo_office.errors import ErrorCode
 from semo_office.models import CommandStatus, SessionStatus
 from tests.acceptance.machine import Machine
+
+pytestmark = pytest.mark.xdist_group("acceptance: send")
 
 ASKS_WITHIN_S = 2.0
 INTERPRETER_S = 2.0  # the command's own start, on a busy machine
@@ -44,7 +45,7 @@ def test_a_person_gets_the_output_and_one_line_about_it(running: Machine, home: 
 def test_a_subshell_that_exits_leaves_the_session_alive(running: Machine, home: str) -> None:
     told = running.semo("send", "--session", home, "--wait", "--json", "(exit 3)").json
     assert (told["success"], told["result"]["exit_status"]) == (True, 3)
-    assert running.semo("send", "--session", home, "--wait", "echo alive").out == "alive\n"
+    assert running.result(running.send(home, "echo alive"))["output"] == "alive"
 
 
 def test_a_shell_that_exits_ends_the_session(running: Machine) -> None:
@@ -65,11 +66,8 @@ def test_an_open_quote_asks_within_two_seconds_and_an_answer_ends_it(running: Ma
     assert "continuation" in asked.json["reason"]
     assert asked.seconds < ASKS_WITHIN_S + INTERPRETER_S
     assert running.semo("send", "--session", session_id, "--answer", "--wait", "done'").code == 0
-    ended = running.outcome(asked.json["command_id"]).result
-    assert ended is not None
-    assert ended.success
-    assert ended.result is not None
-    assert str(ended.result["output"]).endswith("its\ndone")
+    output = running.result(running.outcome(asked.json["command_id"]))["output"]
+    assert str(output).endswith("its\ndone")
 
 
 def test_an_exclamation_mark_is_text(running: Machine, home: str) -> None:
@@ -84,8 +82,7 @@ def test_a_prompt_from_standard_input_may_have_many_lines(running: Machine, home
 def test_without_wait_it_returns_at_once_with_id_and_stage(running: Machine, home: str) -> None:
     told = running.semo("send", "--session", home, "--json", "echo later").json
     assert (told["success"], told["stage"]) == (None, "queued")
-    again = running.semo("send", "--session", home, "--id", told["command_id"], "--wait", "--json", "echo later")
-    assert again.json["result"]["output"] == "later"
+    assert running.result(running.outcome(told["command_id"]))["output"] == "later"
 
 
 def test_a_wait_that_ends_leaves_the_prompt_alone(running: Machine) -> None:
@@ -95,7 +92,7 @@ def test_a_wait_that_ends_leaves_the_prompt_alone(running: Machine) -> None:
     waiting = running.semo("send", "--session", session_id, "--wait", "0.5", "--json", prompt)
     assert (waiting.code, waiting.json["status"], waiting.json["success"]) == (4, "processing", None)
     flag.touch()
-    assert _output(running.outcome(waiting.json["command_id"])) == "over"
+    assert running.result(running.outcome(waiting.json["command_id"]))["output"] == "over"
 
 
 def test_ctrl_c_ends_the_wait_and_says_that_the_prompt_goes_on(running: Machine) -> None:
@@ -117,7 +114,7 @@ def test_an_answer_and_a_cancel_pass_a_waiting_prompt(running: Machine) -> None:
     assert running.semo("send", "--session", session_id, "--answer", "--wait", "still open").code == 0
     assert running.semo("cancel", session_id).code == 0
     assert running.outcome(asks.command.id).command.error is ErrorCode.CANCELLED
-    assert _output(running.outcome(waiting.command.id)) == "waited"
+    assert running.result(running.outcome(waiting.command.id))["output"] == "waited"
 
 
 def test_cancel_stops_what_runs_and_leaves_the_session_ready(running: Machine) -> None:
@@ -199,8 +196,3 @@ def _read_until(process: subprocess.Popen[bytes], last: str) -> str:
         lines.append(process.stdout.readline().decode())
         assert lines[-1], lines
     return "".join(lines)
-
-
-def _output(outcome: Outcome) -> JsonValue:
-    assert outcome.result is not None, outcome
-    return (outcome.result.result or {}).get("output")

@@ -4,25 +4,33 @@ import json
 import os
 import signal
 import stat
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from semo_office.models import SessionStatus
 from tests.acceptance.machine import Machine, eventually
+
+pytestmark = pytest.mark.xdist_group("acceptance: up")
 
 FIRST_UP_S = 10.0
 SECOND_UP_S = 3.0
+START_S = 1.0  # of the command itself, on a machine that has nothing else to do
 
 
-def test_two_ups_at_once_lead_to_one_ready_session_within_ten_seconds(machine: Machine) -> None:
+@pytest.fixture(scope="module")
+def slowness(machine: Machine) -> float:
+    """How many times longer than on an idle machine things take now, by the start of the command itself."""
+    return max(1.0, machine.semo("status", state=machine.path / "nowhere").seconds / START_S)
+
+
+def test_two_ups_at_once_lead_to_one_ready_session_within_ten_seconds(machine: Machine, slowness: float) -> None:
     began = time.monotonic()
     both = [machine.begin("up", "--headless", "--json", "--port", "0") for _ in range(2)]
     ended = [(process.communicate(timeout=40), process.returncode) for process in both]
-    assert time.monotonic() - began < FIRST_UP_S + SECOND_UP_S
+    assert time.monotonic() - began < FIRST_UP_S * slowness
     assert [(code, err) for (_, err), code in ended] == [(0, b""), (0, b"")]
     first, second = (json.loads(out) for (out, _), _ in ended)
     assert first == second
@@ -30,10 +38,10 @@ def test_two_ups_at_once_lead_to_one_ready_session_within_ten_seconds(machine: M
     assert first["state_dir"] == str(machine.state)
 
 
-def test_up_again_joins_within_three_seconds_and_the_session_works(running: Machine) -> None:
+def test_up_again_joins_within_three_seconds_and_the_session_works(running: Machine, slowness: float) -> None:
     again = running.semo("up", "--headless", "--json")
-    assert again.seconds < SECOND_UP_S
-    assert again.json == running.semo("up", "--headless", "--json").json
+    assert again.seconds < SECOND_UP_S * slowness
+    assert again.json == running.told
     assert running.semo("send", "--wait", "echo $((6*7))").out == "42\n"
 
 
@@ -43,7 +51,6 @@ def test_up_for_a_person_says_what_to_type_next(running: Machine) -> None:
     assert "shop" in ended.out
     assert "semo send --wait 'echo hi'" in ended.out
     assert "console is not built yet" in ended.out
-    assert "console is not built yet" not in running.semo("up", "--headless").out
 
 
 def test_status_names_every_process(running: Machine) -> None:
@@ -74,7 +81,7 @@ def test_files_are_for_their_owner_only(running: Machine) -> None:
 
 def test_logs_hold_neither_prompts_nor_keys(running: Machine) -> None:
     marker = "remarkable-prompt"
-    assert running.semo("send", "--wait", f"echo {marker}").code == 0
+    running.send(running.told["session_id"], f"echo {marker}")
     logs = "".join(path.read_text(errors="replace") for path in running.state.rglob("*.log"))
     assert marker not in logs
     assert not [secret for secret in _secrets(running.state) if secret in logs]
@@ -83,11 +90,9 @@ def test_logs_hold_neither_prompts_nor_keys(running: Machine) -> None:
 def test_up_in_another_folder_makes_another_office_on_the_same_hub(running: Machine) -> None:
     other = running.path / "api"
     other.mkdir()
-    here = running.up()
     there = running.semo("up", "--headless", "--json", "--office", "services", cwd=other).json
-    assert there["url"] == here["url"]
-    assert there["office_id"] != here["office_id"]
-    assert running.semo("send", "--wait", "pwd", cwd=other).out == f"{other}\n"
+    assert there["url"] == running.told["url"]
+    assert there["office_id"] != running.told["office_id"]
     assert running.semo("send", "--wait", "--office", "services", "pwd").out == f"{other}\n"
 
 
@@ -97,30 +102,21 @@ def test_a_subfolder_belongs_to_the_office_of_its_parent(running: Machine) -> No
     assert running.semo("send", "--wait", "echo here", cwd=below).out == "here\n"
 
 
-def test_sessions_live_on_through_down_and_up(running: Machine) -> None:
-    session_id = running.new_session()
-    assert running.semo("send", "--session", session_id, "--wait", "kept=yes").code == 0
+def test_sessions_and_their_turns_go_on_while_semo_is_down(running: Machine) -> None:
+    idle, busy = running.new_session(), running.new_session()
+    flag = running.path / "flag"
+    running.send(idle, "kept=yes")
+    turn = running.send(busy, f"until [ -e {flag} ]; do read -t 0.05 x; done; (exit 5)", wait=0)
+    running.await_status(busy, SessionStatus.EXECUTING)
     down = running.semo("down")
     assert down.code == 0, down
-    assert session_id[:8] in down.out
+    assert idle[:8] in down.out
+    assert busy[:8] in down.out
     assert running.semo("sessions").refused_with("does not run here", "semo up")
-    running.up()
-    assert running.semo("send", "--session", session_id, "--wait", "echo $kept").out == "yes\n"
-
-
-def test_a_turn_goes_on_while_semo_is_down(running: Machine) -> None:
-    session_id = running.new_session()
-    flag = running.path / "flag"
-    command_id = "0b9d6f0e-8d57-4d27-9f60-2f8a3f3f8a10"
-    prompt = f"until [ -e {flag} ]; do read -t 0.05 x; done; (exit 5)"
-    sent = running.semo("send", "--session", session_id, "--id", command_id, "--wait", "1", "--json", prompt)
-    assert (sent.code, sent.json["stage"]) == (4, "accepted")
-    assert running.semo("down").code == 0
     flag.touch()
     running.up()
-    ended = running.semo("send", "--session", session_id, "--id", command_id, "--wait", "20", "--json", prompt)
-    assert ended.code == 0, ended
-    assert ended.json["result"]["exit_status"] == 5
+    assert running.result(running.outcome(turn.command.id))["exit_status"] == 5
+    assert running.result(running.send(idle, "echo $kept"))["output"] == "yes"
 
 
 def test_a_killed_hub_and_a_stale_record_are_no_obstacle(running: Machine) -> None:
@@ -129,8 +125,8 @@ def test_a_killed_hub_and_a_stale_record_are_no_obstacle(running: Machine) -> No
     eventually(lambda: hub not in running.processes(), "the hub is gone")
     assert (running.state / "run" / "hub.json").exists()
     assert {p["name"]: p["state"] for p in running.semo("status", "--json").json["processes"]}["hub"] == "stopped"
-    assert running.up()["state_dir"] == str(running.state)
-    assert running.semo("send", "--wait", "--session", running.new_session(), "echo back").out == "back\n"
+    running.up()
+    assert running.result(running.send(running.new_session(), "echo back"))["output"] == "back"
 
 
 def test_down_again_says_that_nothing_runs_and_can_still_end_the_sessions(machine: Machine) -> None:
@@ -157,10 +153,3 @@ def _secrets(state: Path) -> list[str]:
         content: dict[str, Any] = json.loads(path.read_text())
         found += [v for k, v in content.items() if isinstance(v, str) and ("secret" in k or "token" in k)]
     return found
-
-
-def test_help_needs_no_more_than_python_and_a_moment() -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "semo_console", "--help"], capture_output=True, text=True, timeout=20, check=True
-    )
-    assert "Exit codes" in ended.stdout
