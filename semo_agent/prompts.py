@@ -19,6 +19,7 @@ from semo_office.errors import CommandError, ErrorCode
 from semo_office.models import SendPrompt, SessionStatus, Stage
 
 SETTLING_S: Final = 0.1
+LAST_TURN_GOES_S: Final = 30.0
 
 _log = structlog.get_logger(__name__)
 
@@ -32,6 +33,7 @@ class Prompts:
     async def send(self, session: Session, claim: Claim, prompt: SendPrompt) -> Verdict:
         """Type a prompt and follow its turn. Raises CommandError when nothing was typed or it was not accepted."""
         async with session.lane:
+            await self._let_last_turn_go(session)
             turn = await self._type(session, claim, prompt.prompt)
             await self.report_typed(turn)
             await self._see_accepted(session, turn)
@@ -51,6 +53,13 @@ class Prompts:
         """The prompt is in the terminal, or may be. Raises ClaimLost."""
         evidence: dict[str, JsonValue] = {"bytes": turn.text_bytes, "bracketed": turn.bracketed}
         await self._host.office.report_stage(turn.claim, Stage.TYPED, evidence)
+
+    async def _let_last_turn_go(self, session: Session) -> None:
+        """The office may hand out this prompt before it has answered that it knows the end of the turn before."""
+        try:
+            await session.until(lambda: session.turn is None or session.turn_runs, LAST_TURN_GOES_S)
+        except TimeoutError as err:
+            raise CommandError(ErrorCode.NOT_READY, "The turn before has not been reported yet.") from err
 
     async def _type(self, session: Session, claim: Claim, text: str) -> Turn:
         async with session.writing:

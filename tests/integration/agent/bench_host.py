@@ -83,7 +83,9 @@ class Bench:
 
 
 @asynccontextmanager
-async def running_host(*, environment: Mapping[str, str] | None = None) -> AsyncIterator[Bench]:
+async def running_host(
+    *, environment: Mapping[str, str] | None = None, office: RecordingOffice | None = None
+) -> AsyncIterator[Bench]:
     """A host in a folder of its own with an empty HOME; nothing of it is left afterwards."""
     # Short, because the holder's socket is in it.
     with tempfile.TemporaryDirectory(prefix="semo-") as name:
@@ -91,7 +93,7 @@ async def running_host(*, environment: Mapping[str, str] | None = None) -> Async
         home = folder / "home"
         home.mkdir()
         try:
-            async with bench_in(folder, home, environment or {}) as bench:
+            async with bench_in(folder, home, environment or {}, office=office) as bench:
                 yield bench
         finally:
             await end_holder(folder / "holder")
