@@ -5,14 +5,18 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import aclosing
 from datetime import datetime
+from uuid import UUID
 
 import pytest
 
 from semo_office.link import Link, Row
 from semo_office.models import SendPrompt
-from tests.acceptance.machine import ROOT, Machine, eventually, new_machine
+from tests.acceptance.machine import ROOT, Machine, new_machine
 from tests.acceptance.receivers import ReceivedPrompt, Receivers, sha256_of
+
+pytestmark = [pytest.mark.xdist_group("acceptance delivery"), pytest.mark.timeout(150)]
 
 HANGUL = "한글 조합형 \u1112\u1161\u11ab과 완성형 한, 이모지 👩‍👩‍👧‍👦 🇰🇷 ✌🏽, 결합 e\u0301 n\u0303"
 
@@ -77,11 +81,20 @@ class Race:
             for name in ("one", "two")
         ]
         assert [client.wait(timeout=30) for client in clients] == [0, 0]
-        eventually(self._all_finished, "all 200 prompts have finished", within=50)
+        self.machine.ask(self._see_all_completed)
 
-    def _all_finished(self) -> bool:
-        commands = self.machine.ask(lambda link: self._prompts(link))
-        return len(commands) == 200 and all(command["status"] == "completed" for command in commands)
+    async def _see_all_completed(self, link: Link) -> None:
+        """Until every prompt has completed, each seen as the office tells of it."""
+        [office] = await link.select("offices")
+        open_prompts = {command["id"] for command in await self._prompts(link)}
+        assert len(open_prompts) == 200
+        watched = link.watch("agent_command_results", office_id=UUID(str(office["id"])), key="command_id")
+        async with aclosing(watched) as results:
+            async for result in results:
+                open_prompts.discard(result["command_id"])
+                assert result["success"], result
+                if not open_prompts:
+                    return
 
     async def _prompts(self, link: Link) -> list[Row]:
         rows = await link.select("agent_commands", order=["sequence"])
