@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+from datetime import datetime
 from uuid import uuid4
 
 import pytest
@@ -14,7 +15,6 @@ from tests.acceptance.machine import Machine
 pytestmark = pytest.mark.xdist_group("acceptance: send")
 
 ASKS_WITHIN_S = 2.0
-INTERPRETER_S = 2.0  # the command's own start, on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,8 @@ def test_an_open_quote_asks_within_two_seconds_and_an_answer_ends_it(running: Ma
     assert asked.code == 3, asked
     assert (asked.json["waiting_input"], asked.json["status"]) == (True, "processing")
     assert "continuation" in asked.json["reason"]
-    assert asked.seconds < ASKS_WITHIN_S + INTERPRETER_S
+    begun = datetime.fromisoformat(asked.json["receipt"][0]["at"])
+    assert (running.session(session_id).status_as_of - begun).total_seconds() < ASKS_WITHIN_S
     assert running.semo("send", "--session", session_id, "--answer", "--wait", "done'").code == 0
     output = running.result(running.outcome(asked.json["command_id"]))["output"]
     assert str(output).endswith("its\ndone")

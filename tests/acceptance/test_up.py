@@ -119,6 +119,12 @@ def test_sessions_and_their_turns_go_on_while_semo_is_down(running: Machine) -> 
     assert running.result(running.send(idle, "echo $kept"))["output"] == "yes"
 
 
+def test_migrate_finds_that_the_hub_has_applied_everything(running: Machine) -> None:
+    address = f"host={running.state / 'postgres'} dbname=postgres user=postgres"
+    ended = running.semo("migrate", "--database-url", address)
+    assert (ended.code, ended.out, ended.err) == (0, "", "Everything was applied before.\n")
+
+
 def test_a_killed_hub_and_a_stale_record_are_no_obstacle(running: Machine) -> None:
     hub = json.loads((running.state / "run" / "hub.json").read_text())["pid"]
     os.kill(hub, signal.SIGKILL)
