@@ -1,7 +1,8 @@
 """`send_text`: from the insert to the result in the caller's hand, beside the floor of its own hops in the same run.
 
-The way of a command is five hops one after the other: create, claim, complete and the reading of the outcome are
-requests to the hub, and the typing is one exchange with the process that holds the terminal.
+The text goes to a program that reads lines (`cat`), which is what typed text is for. The way of a command is five hops
+one after the other: create, claim, complete and the reading of the outcome are requests to the hub, and the typing is
+one exchange with the process that holds the terminal.
 """
 
 import time
@@ -34,14 +35,16 @@ async def measure(office: BenchOffice) -> list[str]:
             await stores.get_office(office.office_id)
 
         async def send_text() -> None:
-            outcome = await dispatcher.dispatch_send_text(office.session_id, SendText(text=":"), timeout=30)
+            outcome = await dispatcher.dispatch_send_text(office.session_id, SendText(text="a line"), timeout=30)
             assert outcome.result is not None, outcome
             assert outcome.result.success, outcome.result
 
+        await dispatcher.dispatch_send_prompt(office.session_id, "cat > /dev/null")
         async with echoing_holder() as echo:
             await _repeat(send_text, 20)
             # Taken in turns, so that whatever else the machine does falls on all alike.
             rounds = [(await _time(bare_request), await _time(echo), await _time(send_text)) for _ in range(REPEATS)]
+        await dispatcher.dispatch_cancel(office.session_id, timeout=30)
     requests, echoes, commands = map(Times, NAMES, zip(*rounds, strict=True))
     floor = REQUESTS_PER_COMMAND * requests.p50 + echoes.p50
     return [

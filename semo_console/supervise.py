@@ -60,6 +60,16 @@ class Service:
         return birth_of(self.pid) == self.birth
 
 
+@dataclass(frozen=True)
+class Launch:
+    """A service that was started and may not serve yet. `log_offset`: bytes of the log that were there before."""
+
+    name: ServiceName
+    process: subprocess.Popen[bytes]
+    log: Path
+    log_offset: int
+
+
 @dataclass
 class Supervisor:
     """Starts and stops the services of one state folder. Blocking. Raises ProcessFailed, Busy."""
@@ -109,22 +119,42 @@ class Supervisor:
 
     def start(self, name: ServiceName, *arguments: str) -> Service:
         """Start a service in the background and wait until it serves."""
+        launch = self.launch(name, *arguments)
+        try:
+            return self.await_ready(launch)
+        except BaseException:
+            self.abandon(launch)
+            raise
+
+    def launch(self, name: ServiceName, *arguments: str) -> Launch:
+        """Start a service in the background; the caller awaits or abandons it."""
         # A record without a process is a leftover, and must not be taken for the new one's.
         self.state.process_record(name).unlink(missing_ok=True)
         log = self.state.log_of(name)
         size = log.stat().st_size if log.exists() else 0
-        process = self._spawn(name, log, arguments)
-        try:
-            return self._await_ready(name, process, log, size)
-        except BaseException:
-            self._abandon(process)
-            raise
+        return Launch(name, self._spawn(name, log, arguments), log, size)
 
-    def _await_ready(self, name: ServiceName, process: subprocess.Popen[bytes], log: Path, log_offset: int) -> Service:
+    def await_ready(self, launch: Launch) -> Service:
+        """Wait until a launched service serves."""
+        name, process = launch.name, launch.process
         self._wait(lambda: self.find(name) is not None or process.poll() is not None, READY_DEADLINE)
         if service := self.find(name):
             return service
-        raise ProcessFailed(_why_not_ready(name, log, log_offset, process.poll()))
+        raise ProcessFailed(_why_not_ready(launch))
+
+    def abandon(self, launch: Launch) -> None:
+        """End what was launched, ready or not; it has begun nothing that needs more than a moment to end."""
+        launch.process.terminate()
+        if not self._wait(lambda: launch.process.poll() is not None, STOP_DEADLINE):
+            launch.process.kill()
+            launch.process.wait(KILL_DEADLINE)
+
+    def await_running(self, name: ServiceName) -> Service:
+        """Wait until a service that somebody else starts serves."""
+        self._wait(lambda: self.find(name) is not None, READY_DEADLINE)
+        if service := self.find(name):
+            return service
+        raise ProcessFailed(f"No {name} has come up within {READY_DEADLINE:.0f} s. `semo up` starts it.")
 
     def stop(self, service: Service, *, warn: Callable[[str], None]) -> None:
         """End a service: politely, and after 10 s by force; `warn` is told."""
@@ -159,13 +189,6 @@ class Supervisor:
             os.close(descriptor)
         self._children[name] = process
         return process
-
-    def _abandon(self, process: subprocess.Popen[bytes]) -> None:
-        """End a child that did not become ready; it has begun nothing that needs more than a moment to end."""
-        process.terminate()
-        if not self._wait(lambda: process.poll() is not None, STOP_DEADLINE):
-            process.kill()
-            process.wait(KILL_DEADLINE)
 
     def _is_gone(self, service: Service) -> bool:
         child = self._children.get(service.name)
@@ -226,10 +249,12 @@ def _signal(service: Service, number: signal.Signals) -> None:
             os.kill(service.pid, number)
 
 
-def _why_not_ready(name: ServiceName, log: Path, offset: int, exit_status: int | None) -> str:
+def _why_not_ready(launch: Launch) -> str:
+    name, log, exit_status = launch.name, launch.log, launch.process.poll()
     if exit_status is None:
         return f"The {name} was not ready within {READY_DEADLINE:.0f} s; {log} says more."
-    return last_sentence(log, offset) or f"The {name} ended at once (exit status {exit_status}); {log} says more."
+    said = last_sentence(log, launch.log_offset)
+    return said or f"The {name} ended at once (exit status {exit_status}); {log} says more."
 
 
 def last_sentence(log: Path, offset: int) -> str | None:

@@ -77,7 +77,9 @@ class Transcript:
 
     def load(self) -> None:
         """Take up what is on disk; starts afresh when there is nothing, or it is damaged."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # One after the other: the mode is not for parents that are made on the way.
+        self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, exist_ok=True)
         try:
             self._load_state()
         except (OSError, ValueError, KeyError, TypeError):

@@ -7,7 +7,7 @@ from tests.acceptance.machine import Machine, new_machine
 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Machine]:
-    """A machine on which nothing runs yet. The tests of one file share it, so they form one xdist group."""
+    """A machine on which nothing runs yet.."""
     with new_machine() as machine:
         yield machine
 

@@ -13,8 +13,6 @@ import pytest
 
 from tests.acceptance.machine import Machine, new_machine
 
-pytestmark = pytest.mark.xdist_group("acceptance: bad input")
-
 NOBODY = 65534
 
 

@@ -16,7 +16,7 @@ from semo_office.models import SendPrompt
 from tests.acceptance.machine import ROOT, Machine, new_machine
 from tests.acceptance.receivers import ReceivedPrompt, Receivers, sha256_of
 
-pytestmark = [pytest.mark.xdist_group("acceptance delivery"), pytest.mark.timeout(150)]
+pytestmark = pytest.mark.timeout(150)
 
 HANGUL = "한글 조합형 \u1112\u1161\u11ab과 완성형 한, 이모지 👩‍👩‍👧‍👦 🇰🇷 ✌🏽, 결합 e\u0301 n\u0303"
 

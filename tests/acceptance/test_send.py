@@ -12,8 +12,6 @@ from semo_office.errors import ErrorCode
 from semo_office.models import CommandStatus, SessionStatus
 from tests.acceptance.machine import Machine
 
-pytestmark = pytest.mark.xdist_group("acceptance: send")
-
 ASKS_WITHIN_S = 2.0
 
 

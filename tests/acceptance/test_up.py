@@ -13,8 +13,6 @@ import pytest
 from semo_office.models import SessionStatus
 from tests.acceptance.machine import Machine, eventually
 
-pytestmark = pytest.mark.xdist_group("acceptance: up")
-
 FIRST_UP_S = 10.0
 SECOND_UP_S = 3.0
 START_S = 1.0  # of the command itself, on a machine that has nothing else to do

@@ -4,9 +4,12 @@ import asyncio
 from pathlib import Path
 
 from semo_agent import agent
+from semo_agent.emulator import warm_up
 from semo_agent.errors import AgentError
 from semo_agent.logs import configure_logs
 from semo_console.errors import ConsoleError
+from semo_console.supervise import Supervisor
+from semo_office.config import read_supabase_settings
 from semo_office.locations import StateFolder
 
 
@@ -14,6 +17,10 @@ def run_agent(state_dir: Path | None) -> None:
     """Act for this host until SIGTERM or SIGINT. Raises ConsoleError and OfficeError when it can't."""
     state = StateFolder.find(state_dir).prepare()
     configure_logs()
+    if read_supabase_settings().url is None:
+        # `semo up` starts both at once: what takes long to load is loaded while the hub comes up.
+        warm_up()
+        Supervisor(state).await_running("hub")
     try:
         exit_status = asyncio.run(agent.run_agent(state))
     except AgentError as err:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from semo_console.cli.actions.folder import current_folder
 from semo_console.cli.actions.office import OperatorDesk, at_desk
 from semo_console.cli.actions.receipt import exit_code_of, summarise, to_json
-from semo_console.cli.actions.targets import current_folder
 from semo_console.cli.actions.wording import print_json, remark, say
 from semo_console.cli.exits import ExitCode
 from semo_console.errors import ConsoleError, UnreadableInput

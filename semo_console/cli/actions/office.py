@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
-from semo_console.cli.actions.targets import choose_office, current_folder
+from semo_console.cli.actions.folder import current_folder
+from semo_console.cli.actions.targets import choose_office
 from semo_console.errors import ConsoleError
 from semo_console.supervise import Supervisor
 from semo_office.commands import CommandRepository

@@ -9,14 +9,6 @@ from semo_office.errors import CommandError, ErrorCode
 from semo_office.models import Office, SessionInfo, SessionStatus
 
 
-def current_folder() -> Path:
-    """Where the command was called. Raises UnclearTarget when that folder is gone."""
-    try:
-        return Path.cwd().resolve()
-    except FileNotFoundError as err:
-        raise UnclearTarget("The current folder does not exist any more; go to another one.") from err
-
-
 def choose_office(offices: Sequence[Office], folder: Path, named: str | None) -> Office:
     """The office with this name or id, else the one of `folder` or its nearest parent. Raises UnclearTarget."""
     return _office_named(offices, named) if named is not None else _office_around(offices, folder)

@@ -39,8 +39,6 @@ from tests.integration.hub_fixture import ROOT, RunningHub
 
 DEADLINE_S = 20.0
 
-pytestmark = pytest.mark.xdist_group("agent-hub")
-
 
 class AgentProcess:
     """`semo-agent` on one state folder."""

@@ -16,8 +16,6 @@ from tests.integration.agent.recording_office import RecordingOffice
 from tests.integration.hub_fixture import RunningHub
 from tests.integration.office.conftest import READY, party_on, token_of
 
-pytestmark = pytest.mark.xdist_group("agent-hub")
-
 
 @dataclass(frozen=True)
 class Case:

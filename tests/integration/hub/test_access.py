@@ -11,8 +11,6 @@ import pytest
 
 from tests.integration.hub_fixture import RunningHub
 
-pytestmark = pytest.mark.xdist_group("hub")
-
 ONE = "/rest/v1/rpc/one"
 USER = "11111111-1111-4111-8111-111111111111"
 

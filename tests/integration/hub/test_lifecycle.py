@@ -20,8 +20,6 @@ from tests.integration.hub.conftest import make_user, signed_in
 from tests.integration.hub.test_realtime import admit, listen
 from tests.integration.hub_fixture import RunningHub, end_hub, launch, running_hub, start_hub
 
-pytestmark = pytest.mark.xdist_group("hub-lifecycle")
-
 SQL = Path(__file__).parent / "sql"
 
 

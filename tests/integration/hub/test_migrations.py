@@ -13,8 +13,6 @@ from semo_hub.errors import MigrationError
 from semo_hub.migrations import migrate, read_migrations
 from tests.integration.hub_fixture import RunningHub
 
-pytestmark = pytest.mark.xdist_group("hub")
-
 
 @pytest.fixture
 def database(hub: RunningHub, superuser: psycopg.Connection) -> Iterator[str]:

@@ -17,8 +17,6 @@ from websockets.asyncio.client import ClientConnection, connect
 from tests.integration.hub.conftest import SignIn, make_user
 from tests.integration.hub_fixture import RunningHub
 
-pytestmark = pytest.mark.xdist_group("hub")
-
 DEADLINE = 5.0  # s
 ENDED = [RealtimeSubscribeStates.CHANNEL_ERROR, RealtimeSubscribeStates.CLOSED]
 

@@ -14,8 +14,6 @@ from supabase import AsyncClient
 from tests.integration.hub.conftest import SignIn, make_user
 from tests.integration.hub_fixture import RunningHub
 
-pytestmark = pytest.mark.xdist_group("hub")
-
 EXACT = CountMethod.exact
 
 

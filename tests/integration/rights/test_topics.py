@@ -12,8 +12,6 @@ from tests.integration.rights.expected import IDENTITIES, TOPICS, read_expected
 from tests.integration.rights.office_rows import OfficeRows
 from tests.integration.rights.phoenix import PhoenixSocket
 
-pytestmark = pytest.mark.xdist_group("rights")
-
 
 @pytest.fixture(scope="module")
 def rows(superuser: Connection[DictRow]) -> Iterator[OfficeRows]:

@@ -1,0 +1,111 @@
+"""The office of a folder, made where it is missing, with a session that is ready."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from pydantic import JsonValue
+
+from semo_console.cli.actions.office import OperatorDesk, at_desk
+from semo_console.cli.actions.wording import describe_session, print_json, say
+from semo_console.errors import ConsoleError, ProcessFailed
+from semo_console.supervise import Service, Supervisor
+from semo_office.commands import OutcomeKind
+from semo_office.config import CredentialsFile
+from semo_office.locations import StateFolder
+from semo_office.models import CreateSession, Office, SessionInfo, SessionStatus
+
+SESSION_READY_S = 60.0
+
+_HOME_PROFILE = "shell"
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What `semo up` leads to."""
+
+    state: StateFolder
+    url: str
+    publishable_key: str
+    office: Office
+    session: SessionInfo
+
+    def to_json(self) -> dict[str, JsonValue]:
+        return {
+            "url": self.url,
+            "publishable_key": self.publishable_key,
+            "office_id": str(self.office.id),
+            "session_id": str(self.session.session_id),
+            "state_dir": str(self.state.path),
+        }
+
+
+def furnish(supervisor: Supervisor, agent: Service, folder: Path, office_name: str) -> Ready:
+    """Office, host and session of this folder, each only where it is missing. Raises ConsoleError, OfficeError."""
+    return at_desk(supervisor.state, lambda desk: Furnishing(supervisor, desk).run(agent, folder, office_name))
+
+
+@dataclass(frozen=True)
+class Furnishing:
+    """One pass over what an office needs."""
+
+    supervisor: Supervisor
+    desk: OperatorDesk
+
+    async def run(self, agent: Service, folder: Path, office_name: str) -> Ready:
+        office = await self.desk.offices.create_office(office_name, str(folder))
+        await self._attach(office, agent)
+        session = await self._find_or_create_session(office)
+        credentials = CredentialsFile(self.supervisor.state, "operator")()
+        return Ready(self.supervisor.state, credentials.url, credentials.publishable_key, office, session)
+
+    async def _attach(self, office: Office, agent: Service) -> None:
+        if agent.host_id is None:
+            raise ProcessFailed("The agent does not say which host it is. `semo down`, then `semo up` again.")
+        placed = await self.desk.offices.hosts(office.id)
+        if all(host.host.id != agent.host_id for host in placed):
+            await self.desk.offices.attach_host(office.id, agent.host_id, office.repo_path)
+            self.supervisor.reload(agent)
+
+    async def _find_or_create_session(self, office: Office) -> SessionInfo:
+        live = await self.desk.sessions.get_sessions_by_office(office.id)
+        if not live:
+            return await _create_session(self.desk, office)
+        ready = [session for session in live if session.status is SessionStatus.READY]
+        return (ready or live)[0]
+
+
+async def _create_session(desk: OperatorDesk, office: Office) -> SessionInfo:
+    request = CreateSession(profile=_HOME_PROFILE, role=_HOME_PROFILE)
+    outcome = await desk.dispatcher(office.id).dispatch_create_session(request, timeout=SESSION_READY_S)
+    if outcome.kind is OutcomeKind.STILL_WAITING:
+        raise ConsoleError(f"the first session was not ready within {SESSION_READY_S:.0f} s.")
+    if outcome.result is not None and not outcome.result.success:
+        raise ConsoleError(outcome.result.message or str(outcome.result.error))
+    return await _session(desk, outcome.command.session_id)
+
+
+async def _session(desk: OperatorDesk, session_id: UUID) -> SessionInfo:
+    session = await desk.sessions.get_session(session_id)
+    if session is None:
+        raise ConsoleError(f"the session {session_id} can't be seen by its own operator.")
+    return session
+
+
+def tell(ready: Ready, headless: bool) -> None:
+    """Print where it is, and without a console what to type next."""
+    say(f"SEMO runs for {ready.office.name} ({ready.office.repo_path}).")
+    say(f"Session {describe_session(ready.session)}.")
+    if headless:
+        return
+    say("")
+    say("Next:")
+    say("  semo send --wait 'echo hi'    send a prompt and see what came of it")
+    say("  semo status                   what runs")
+    say("  semo down                     stop; sessions live on in their terminals")
+    say("The console is not built yet; these verbs are all there is.")
+
+
+def tell_json(ready: Ready) -> None:
+    """Print it as one line of JSON."""
+    print_json(ready.to_json())
