@@ -13,8 +13,7 @@ import structlog
 from semo_agent.office import CLAIM_LIMIT, LinkedOffice
 from semo_agent.stopping import Stop
 from semo_office.errors import LinkError
-from semo_office.link import Link, LinkState
-from semo_office.link.socket import Hint
+from semo_office.link import Hint, Link, LinkState
 from semo_office.models import AgentCommand
 from semo_office.offices import OfficeStore
 

@@ -203,6 +203,11 @@ begin
         case when p_error is null then p_evidence else coalesce(p_evidence, '{}') || jsonb_build_object('error', p_error) end);
     update public.agent_sessions s set active_turn_command_id = null
     where s.session_id = p_command.session_id and s.active_turn_command_id = p_command.id;
+    -- A session that was never begun has no agent who would bury it.
+    if p_command.command_type = 'create_session' and not p_success then
+        perform semo.apply_session_report(p_command.session_id, jsonb_build_object(
+            'status', 'terminated', 'status_source', 'request', 'reason', p_message));
+    end if;
 end $$;
 
 -- What the agent saw of a session. Keys that are absent stay as they are; a new status takes its own reason with it.

@@ -5,12 +5,14 @@ from semo_office.link.filters import Filter, among, eq, gt, gte, is_null, neq
 from semo_office.link.health import LinkState, LinkStatus
 from semo_office.link.link import Link
 from semo_office.link.requests import CredentialsSource, Row
+from semo_office.link.socket import Hint
 from semo_office.link.timing import Timing
 
 __all__ = [
     "CredentialsSource",
     "Expectation",
     "Filter",
+    "Hint",
     "Link",
     "LinkState",
     "LinkStatus",

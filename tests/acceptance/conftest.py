@@ -7,7 +7,7 @@ from tests.acceptance.machine import Machine, new_machine
 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Machine]:
-    """A machine on which nothing runs yet.."""
+    """A machine on which nothing runs yet."""
     with new_machine() as machine:
         yield machine
 

@@ -203,6 +203,14 @@ def test_an_overdue_command_fails_with_timeout(office: SqlOffice) -> None:
     assert office.command(prompt["id"])["error"] == "timeout"
 
 
+def test_a_session_that_could_not_begin_in_time_has_ended(office: SqlOffice) -> None:
+    created = office.send("create_session", {"profile": "shell"}, p_start_by_ms=0)
+    prompt = office.prompt(created["session_id"])
+    office.operator.call("expire_commands")
+    assert office.session(created["session_id"])["status"] == "terminated"
+    assert office.command(prompt["id"])["error"] == "session_exited"
+
+
 def test_an_overdue_command_is_not_handed_out(office: SqlOffice) -> None:
     office.prompt(office.new_session(), p_start_by_ms=0)
     assert office.claim() == []
