@@ -1,5 +1,7 @@
 """A prompt: typed when nothing stands in its way, proved to be accepted, and followed to the end of its turn."""
 
+import contextlib
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
@@ -19,6 +21,8 @@ from semo_office.errors import CommandError, ErrorCode
 from semo_office.models import SendPrompt, SessionStatus, Stage
 
 SETTLING_S: Final = 0.1
+PASTE_MODE_S: Final = 0.5
+ENDING_S: Final = 15.0
 LAST_TURN_GOES_S: Final = 30.0
 
 _log = structlog.get_logger(__name__)
@@ -65,6 +69,7 @@ class Prompts:
         async with session.writing:
             _require_readiness(self._host, session)
             await self._require_empty_composer(session)
+            await self._await_paste_mode(session)
             turn = await self._begin(session, claim, text)
             await self._host.terminal.paste(_tab(session), text)
             await self._host.sleep(session.profile.typing.enter_gap_ms / 1000)
@@ -90,13 +95,29 @@ class Prompts:
 
     async def _require_empty_composer(self, session: Session) -> None:
         """Right after a prompt appeared the screen may still be drawn: it gets a moment to settle."""
-        empty = await self._composer_is_empty(session)
-        deadline = self._host.clock() + SETTLING_S
-        while not empty and (left := deadline - self._host.clock()) > 0:
-            await session.next_event(left)
-            empty = await self._composer_is_empty(session)
-        if not empty:
+        if not await self._comes_true(session, self._composer_is_empty, SETTLING_S):
             raise CommandError(ErrorCode.DRAFT_PRESENT)
+
+    async def _await_paste_mode(self, session: Session) -> None:
+        """zsh draws its prompt first and asks for bracketed paste then; text that came in between would be keys.
+
+        A program that never asks for it gets the text as it is, a moment later.
+        """
+        if session.profile.typing.bracketed_paste:
+            await self._comes_true(session, self._asks_for_bracketed_paste, PASTE_MODE_S)
+
+    async def _comes_true(self, session: Session, holds: Callable[[Session], Awaitable[bool]], seconds: float) -> bool:
+        """Whether it holds now or after one of the next events."""
+        deadline = self._host.clock() + seconds
+        while not await holds(session):
+            left = deadline - self._host.clock()
+            if left <= 0:
+                return False
+            await session.next_event(left)
+        return True
+
+    async def _asks_for_bracketed_paste(self, session: Session) -> bool:
+        return (await self._host.terminal.screen(_tab(session))).bracketed_paste
 
     async def _composer_is_empty(self, session: Session) -> bool:
         composer = find_composer(await self._host.terminal.marks(_tab(session)), session.mark_id)
@@ -147,15 +168,22 @@ class Prompts:
 
     async def _see_ended(self, session: Session, turn: Turn) -> Verdict:
         await session.until(lambda: session.sighting.finished_turn(turn.number) is not None or session.sighting.over)
+        await self._see_ending(session)
         facts = session.sighting.finished_turn(turn.number)
         latest = session.turn or turn
         result = await self._result(session, latest, facts)
         if latest.cancelled:
             return Verdict(result=result, error=ErrorCode.CANCELLED, message="It was cancelled.")
-        if facts is None or facts.cut_short:
+        if facts is None or facts.cut_short or session.ending:
             reason = session.sighting.reason or "the program ended"
             return Verdict(result=result, error=ErrorCode.SESSION_EXITED, message=f"The session ended: {reason}.")
         return Verdict(result=result)
+
+    async def _see_ending(self, session: Session) -> None:
+        """A shell that is being ended may lose its command first and show one more prompt: that is no end of a turn."""
+        if session.ending:
+            with contextlib.suppress(TimeoutError):
+                await session.until(lambda: session.sighting.over, ENDING_S)
 
     async def _result(self, session: Session, turn: Turn, facts: TurnFacts | None) -> dict[str, JsonValue]:
         if facts is None:

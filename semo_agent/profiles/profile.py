@@ -41,11 +41,12 @@ class EvidenceRules(_Section):
 
 
 class Typing(_Section):
-    """How a prompt is typed. All times in ms."""
+    """How a prompt is typed. All times in ms. `bracketed_paste`: the program asks for it at its prompt; await that."""
 
     enter_gap_ms: Milliseconds = 50
     accept_timeout_ms: Milliseconds = 10_000
     retry_enter: bool = False
+    bracketed_paste: bool = False
 
 
 class Limits(_Section):
