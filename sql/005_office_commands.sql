@@ -325,10 +325,10 @@ begin
     return v_place;
 end $$;
 
--- Whether the caller may have this host run something: its owner always, others by the host's own rule.
-create function semo.may_command(p_office_id uuid, p_host_id uuid) returns boolean
+-- Whether the host runs what the caller asks for: its owner always, others by the host's own rule.
+create function semo.runs_for_caller(p_host_id uuid) returns boolean
 language sql stable security definer set search_path = '' as $$
-    select semo.can_operate(p_office_id) and exists (
+    select exists (
         select 1 from public.agent_hosts h
         where h.id = p_host_id and (h.owner_id = (select auth.uid()) or h.runs_for = 'operators')
     )
@@ -380,7 +380,7 @@ begin
             perform semo.refuse('session_exited', 'The session has ended.');
         end if;
     end if;
-    if not semo.may_command(p_office_id, v_session.host_id) then
+    if not semo.runs_for_caller(v_session.host_id) then
         perform semo.refuse('forbidden', 'This host runs the commands of its owner only.');
     end if;
 
@@ -421,16 +421,18 @@ begin
     return v_command;
 end $$;
 
--- Everything a waiting caller needs, as of one moment and in one request. SECURITY INVOKER: row-level security decides.
+-- Everything a waiting caller needs, as of one moment and in one request. The right to read the command is the right to
+-- read the rest of it, so it is checked once here and not again by the policies of four tables.
 create function public.command_outcome(p_command_id uuid) returns jsonb
-language sql stable set search_path = '' as $$
+language sql stable security definer set search_path = '' as $$
     select jsonb_build_object(
         'command', to_jsonb(c),
         'result', (select to_jsonb(r) from public.agent_command_results r where r.command_id = c.id),
         'events', (select coalesce(jsonb_agg(to_jsonb(e) order by e.id), '[]') from public.agent_command_events e
                    where e.command_id = c.id),
         'session', (select to_jsonb(s) from public.agent_sessions s where s.session_id = c.session_id))
-    from public.agent_commands c where c.id = p_command_id
+    from public.agent_commands c
+    where c.id = p_command_id and (semo.can_read(c.office_id) or c.host_id = semo.current_host())
 $$;
 
 -- Agents ------------------------------------------------------------------------------------------
