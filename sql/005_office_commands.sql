@@ -189,13 +189,14 @@ language plpgsql security definer set search_path = '' as $$
 declare
     v_ended boolean := p_success and p_command.command_type = 'send_prompt' or p_command.stage = 'accepted';
 begin
+    -- The result first: its hint is the one that waiters wait for.
+    insert into public.agent_command_results (command_id, office_id, host_id, success, result, error, message)
+    values (p_command.id, p_command.office_id, p_command.host_id, p_success, p_result, p_error, p_message);
     update public.agent_commands c set
         status = case when p_success then 'completed' else 'failed' end,
         stage = case when v_ended then 'turn_ended' else c.stage end,
         lane_held = false, error = p_error, completed_at = clock_timestamp()
     where c.id = p_command.id;
-    insert into public.agent_command_results (command_id, office_id, host_id, success, result, error, message)
-    values (p_command.id, p_command.office_id, p_command.host_id, p_success, p_result, p_error, p_message);
     perform semo.record_event(
         p_command,
         case when v_ended then 'turn_ended' when p_success then 'completed' else 'failed' end,
