@@ -7,9 +7,9 @@ from pathlib import Path
 
 from semo_agent.agent import run_agent
 from semo_agent.errors import AgentError
-from semo_agent.logs import configure_logs
 from semo_office.errors import OfficeError
 from semo_office.locations import StateFolder
+from semo_office.logs import configure_logs
 
 
 def main(arguments: list[str] | None = None) -> int:

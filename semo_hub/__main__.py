@@ -2,16 +2,14 @@
 
 import argparse
 import asyncio
-import logging
 import signal
 import sys
 from pathlib import Path
 
-import structlog
-
 from semo_hub.errors import HubError
 from semo_hub.hub import DEFAULT_PORT, serve
 from semo_hub.shutdown import Shutdown
+from semo_office.logs import configure_logs
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,30 +35,6 @@ async def run(state_dir: Path, port: int, sql_dir: Path | None = None) -> None:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, shutdown.request)
     await serve(state_dir, port, shutdown, sql_dir=sql_dir)
-
-
-def configure_logs() -> None:
-    """JSON lines on stderr. Libraries speak through logging, and only when something is wrong."""
-    shared: list[structlog.typing.Processor] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    structlog.configure(
-        processors=[*shared, structlog.processors.JSONRenderer()],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(),
-            ],
-        )
-    )
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ from pathlib import Path
 from semo_agent import agent
 from semo_agent.emulator import warm_up
 from semo_agent.errors import AgentError
-from semo_agent.logs import configure_logs
 from semo_console.errors import ConsoleError
 from semo_console.supervise import Supervisor
 from semo_office.config import read_supabase_settings
 from semo_office.locations import StateFolder
+from semo_office.logs import configure_logs
 
 
 def run_agent(state_dir: Path | None) -> None:

@@ -4,9 +4,10 @@ import asyncio
 from pathlib import Path
 
 from semo_console.errors import ConsoleError
-from semo_hub.__main__ import configure_logs, run
+from semo_hub.__main__ import run
 from semo_hub.errors import HubError
 from semo_office.locations import StateFolder
+from semo_office.logs import configure_logs
 
 
 def run_hub(state_dir: Path | None, port: int) -> None:

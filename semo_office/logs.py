@@ -1,4 +1,4 @@
-"""The agent's log: JSON lines on stderr, ids and counts only."""
+"""The log of a background process: JSON lines on stderr, ids and counts only."""
 
 import logging
 import sys
