@@ -95,8 +95,8 @@ create unique index agent_commands_one_in_lane on public.agent_commands (session
 create table public.agent_command_results (
     id          uuid primary key default gen_random_uuid(),
     command_id  uuid not null unique references public.agent_commands (id) on delete cascade,
-    office_id   uuid not null references public.offices (id) on delete cascade,
-    host_id     uuid not null references public.agent_hosts (id) on delete cascade,
+    office_id   uuid not null,
+    host_id     uuid not null,
     success     boolean not null,
     result      jsonb,
     error       text,
@@ -106,14 +106,16 @@ create table public.agent_command_results (
     version     bigint not null default 0,
     check (success = (error is null))
 );
+-- office_id and host_id, here and in the events, are those of the command: policies read them without a join, and the
+-- command's own references keep them true.
 comment on column public.agent_command_results.error is 'One of the closed set of error codes; message is its sentence.';
 create index agent_command_results_office_id on public.agent_command_results (office_id);
 
 create table public.agent_command_events (
     id          bigint generated always as identity primary key,
     command_id  uuid not null references public.agent_commands (id) on delete cascade,
-    office_id   uuid not null references public.offices (id) on delete cascade,
-    host_id     uuid not null references public.agent_hosts (id) on delete cascade,
+    office_id   uuid not null,
+    host_id     uuid not null,
     stage       text not null,
     at          timestamptz not null default clock_timestamp(),
     actor       text not null check (actor in ('operator', 'agent', 'system')),
