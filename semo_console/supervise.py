@@ -192,8 +192,9 @@ class Supervisor:
 
     def _is_gone(self, service: Service) -> bool:
         child = self._children.get(service.name)
-        if child is not None:
-            child.poll()
+        # A child of ours is gone when it has been waited for: before that it is a zombie.
+        if child is not None and child.pid == service.pid:
+            return child.poll() is not None
         return not service.is_alive()
 
     def _wait(self, condition: Callable[[], bool], seconds: float) -> bool:
