@@ -123,9 +123,12 @@ class Postgres:
 
     async def stop(self) -> None:
         """Fast shutdown: open transactions are rolled back, nothing committed is lost."""
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
+        if self._process is not None and self._process.returncode is None:
+            await self._end(self._process)
+        if self._sockets != self._folder and self._sockets.is_dir() and not any(self._sockets.iterdir()):
+            self._sockets.rmdir()
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
         for signal_number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
             process.send_signal(signal_number)
             try:
