@@ -72,6 +72,8 @@ class Reconciliation:
             await self._worker.adopt_turn(session, session.turn)
         except ClaimLost as err:
             _log.info("turn_ended_elsewhere", session_id=str(session.id), why=str(err))
+            # Given back after the lease ran out, it may come to us once more.
+            self._worker.never_type(session.turn.claim.command_id)
             session.change_turn(None)
 
     async def _bury_lost(self, rows: Sequence[SessionInfo], begun: Sequence[AgentCommand]) -> None:

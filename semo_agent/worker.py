@@ -51,6 +51,7 @@ class Worker:
         self._prompts = Prompts(host)
         self._keystrokes = Keystrokes(host)
         self._in_hand: set[UUID] = set()
+        self._typed_before: set[UUID] = set()
         self._handlers: Mapping[CommandType, Handler] = {
             CommandType.CREATE_SESSION: self._create_session,
             CommandType.SEND_PROMPT: self._send_prompt,
@@ -67,6 +68,10 @@ class Worker:
             return
         self._in_hand.add(claim.token)
         self._tasks.start(f"{command.command_type} {command.id}", self._carry_out(command, claim))
+
+    def never_type(self, command_id: UUID) -> None:
+        """An earlier process began to type this prompt, and its claim was given back since: it may have arrived."""
+        self._typed_before.add(command_id)
 
     async def adopt_turn(self, session: Session, turn: Turn) -> None:
         """Follow a turn that an earlier process began. Raises ClaimLost when the office has ended it meanwhile.
@@ -131,6 +136,8 @@ class Worker:
         return await self.lifecycle.begin(session, wanted)
 
     async def _send_prompt(self, command: AgentCommand) -> Verdict:
+        if command.id in self._typed_before:
+            raise CommandError(ErrorCode.INDETERMINATE)
         prompt = _payload(SendPrompt, command)
         return await self._prompts.send(self._living(command), _claim_of(command), prompt)
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -78,6 +79,19 @@ async def test_what_may_have_been_typed_is_not_typed_again(machine: Machine) -> 
     first.host.records.write(record.model_copy(update={"turn": replace(record.turn, entered=False)}))
     async with machine.agent() as second:
         await reconcile(second)
+        assert (await second.office.verdict(command)).error is ErrorCode.INDETERMINATE
+
+
+async def test_what_was_given_back_after_typing_began_is_not_typed_again(machine: Machine) -> None:
+    async with machine.agent() as first:
+        row = await first.shell()
+        command = first.take(row, SendPrompt(prompt="sleep 100"))
+        await first.office.reached(command, Stage.ACCEPTED)
+    claimed_anew = command.model_copy(update={"claim_token": uuid4()})
+    machine.office.commands[command.id].command = claimed_anew
+    async with machine.agent() as second:
+        await reconcile(second)
+        second.worker.take(claimed_anew)
         assert (await second.office.verdict(command)).error is ErrorCode.INDETERMINATE
 
 
