@@ -117,15 +117,6 @@ class Supervisor:
         has_record = self.state.process_record(name).exists()
         return ServiceState.STOPPED if has_record or not is_locked(self._lock_of(name)) else ServiceState.STARTING
 
-    def start(self, name: ServiceName, *arguments: str) -> Service:
-        """Start a service in the background and wait until it serves."""
-        launch = self.launch(name, *arguments)
-        try:
-            return self.await_ready(launch)
-        except BaseException:
-            self.abandon(launch)
-            raise
-
     def launch(self, name: ServiceName, *arguments: str) -> Launch:
         """Start a service in the background; the caller awaits or abandons it."""
         # A record without a process is a leftover, and must not be taken for the new one's.

@@ -1,6 +1,5 @@
 """Settings from the environment, and the credentials that one process acts with."""
 
-from datetime import datetime
 from pathlib import Path
 
 from pydantic import (
@@ -54,9 +53,6 @@ class Credentials(BaseModel):
     user_id: str
     access_token: SecretStr
     expires_at: AwareDatetime
-
-    def lasts_beyond(self, moment: datetime) -> bool:
-        return self.expires_at > moment
 
 
 def read_supabase_settings() -> SupabaseSettings:

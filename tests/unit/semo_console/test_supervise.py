@@ -13,7 +13,7 @@ import pytest
 from semo_console import supervise
 from semo_console.births import birth_of
 from semo_console.errors import Busy, ProcessFailed
-from semo_console.supervise import ServiceState, Supervisor, is_locked, last_sentence
+from semo_console.supervise import Service, ServiceName, ServiceState, Supervisor, is_locked, last_sentence
 from semo_office.locations import StateFolder
 
 SERVICE = Path(__file__).with_name("service.py")
@@ -34,12 +34,22 @@ def supervisor(state: StateFolder) -> Iterator[Supervisor]:
             supervisor.stop(service, warn=lambda _: None)
 
 
+def start(supervisor: Supervisor, name: ServiceName, *arguments: str) -> Service:
+    """Launch a service and see it ready; what does not become ready is abandoned."""
+    launch = supervisor.launch(name, *arguments)
+    try:
+        return supervisor.await_ready(launch)
+    except ProcessFailed:
+        supervisor.abandon(launch)
+        raise
+
+
 def refuse_warnings(sentence: str) -> None:
     raise AssertionError(sentence)
 
 
 def test_a_started_service_is_found_until_it_is_stopped(supervisor: Supervisor) -> None:
-    started = supervisor.start("hub")
+    started = start(supervisor, "hub")
     assert supervisor.find("hub") == started
     assert started.url == "http://127.0.0.1:1"
     supervisor.stop(started, warn=refuse_warnings)
@@ -52,7 +62,7 @@ def test_a_record_of_a_dead_process_is_a_leftover_and_no_obstacle(supervisor: Su
     dead.wait()
     state.process_record("hub").write_text(json.dumps({"pid": dead.pid, "url": "http://127.0.0.1:9"}))
     assert supervisor.look("hub") is ServiceState.STOPPED
-    assert supervisor.start("hub").pid != dead.pid
+    assert start(supervisor, "hub").pid != dead.pid
 
 
 def test_a_record_that_names_another_living_process_is_not_believed(supervisor: Supervisor, state: StateFolder) -> None:
@@ -64,12 +74,12 @@ def test_a_record_that_names_another_living_process_is_not_believed(supervisor: 
 def test_a_damaged_record_is_a_leftover(supervisor: Supervisor, state: StateFolder, content: str) -> None:
     state.process_record("agent").write_bytes(content.encode(errors="surrogateescape"))
     assert supervisor.look("agent") is ServiceState.STOPPED
-    assert supervisor.start("agent").is_alive()
+    assert start(supervisor, "agent").is_alive()
 
 
 def test_a_service_that_ends_at_once_fails_with_its_own_sentence(supervisor: Supervisor, state: StateFolder) -> None:
     with pytest.raises(ProcessFailed, match=r"^port 1 is in use: choose another with --port\.$"):
-        supervisor.start("hub", "fails")
+        start(supervisor, "hub", "fails")
     assert supervisor.look("hub") is ServiceState.STOPPED
 
 
@@ -78,7 +88,7 @@ def test_a_service_that_never_serves_is_ended_and_said_so(
 ) -> None:
     monkeypatch.setattr(supervise, "READY_DEADLINE", 0.3)
     with pytest.raises(ProcessFailed, match="was not ready within"):
-        supervisor.start("hub", "silent")
+        start(supervisor, "hub", "silent")
     assert not is_locked(state.hub / "lock")
 
 
@@ -93,7 +103,7 @@ def test_a_service_that_does_not_stop_is_named_and_killed(
     supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervise, "STOP_DEADLINE", 0.2)
-    service = supervisor.start("hub", "deaf")
+    service = start(supervisor, "hub", "deaf")
     warnings: list[str] = []
     supervisor.stop(service, warn=warnings.append)
     assert warnings == [f"The hub (pid {service.pid}) does not stop; killing it."]
@@ -131,14 +141,14 @@ def test_secrets_of_the_environment_do_not_reach_a_service(
     monkeypatch.setenv("SEMO_DATABASE_URL", "postgresql://me:secret@box/db")
     monkeypatch.setenv("SEMO_SUPABASE_KEY", "sb_secret_x")
     monkeypatch.setenv("SEMO_SUPABASE_URL", "http://127.0.0.1:1")
-    supervisor.start("hub")
+    start(supervisor, "hub")
     environment = json.loads(state.process_record("hub").read_text())["env"]
     assert "SEMO_DATABASE_URL" not in environment
     assert "sb_secret_x" not in environment.values()
 
 
 def test_logs_are_for_their_owner_only(supervisor: Supervisor, state: StateFolder) -> None:
-    supervisor.start("hub")
+    start(supervisor, "hub")
     assert state.log_of("hub").stat().st_mode & 0o777 == 0o600
 
 

@@ -171,4 +171,4 @@ def _matches(row: Row, condition: Filter) -> bool:
         case "in":
             return f'"{value}"' in condition.value
         case _:
-            raise NotImplementedError(condition.operator)
+            raise AssertionError(f"the fake does not know the filter {condition.operator!r}")
