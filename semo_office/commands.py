@@ -231,14 +231,22 @@ class CommandRepository:
 
     # Agents
 
-    async def renew_leases(self, instance: UUID, *, take: bool = False, ttl_ms: int = LEASE_MS) -> Lease:
+    async def renew_leases(
+        self, instance: UUID, *, take: bool = False, ttl_ms: int = LEASE_MS, slept_ms: int = 0
+    ) -> Lease:
         """Say that this agent process acts for its host. `take`: supersede the one before.
 
+        `slept_ms`: how long its machine slept since the last renewal; the limits of what waits stood still so long.
         Raises CommandError(SUPERSEDED).
         """
-        row = await self._link.rpc(
-            "renew_leases", {"p_instance": str(instance), "p_take": take, "p_ttl_ms": ttl_ms}, retry=True
-        )
+        arguments: dict[str, JsonValue] = {
+            "p_instance": str(instance),
+            "p_take": take,
+            "p_ttl_ms": ttl_ms,
+            "p_slept_ms": slept_ms,
+        }
+        # A sleep that is told twice would give twice the time.
+        row = await self._link.rpc("renew_leases", arguments, retry=slept_ms == 0)
         return Lease.model_validate(row)
 
     async def claim_commands(self, instance: UUID, limit: int = 20) -> list[ClaimedCommand]:

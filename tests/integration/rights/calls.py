@@ -29,7 +29,7 @@ def calls_of_every_function(rows: OfficeRows) -> dict[str, list[object]]:
         ],
         "public.command_outcome": [rows.waiting_command],
         "public.cancel_command": [rows.waiting_command],
-        "public.renew_leases": [rows.instance, False, 15000],
+        "public.renew_leases": [rows.instance, False, 15000, 0],
         "public.claim_commands": [rows.instance, 5],
         "public.report_stage": [
             rows.claimed_command,
@@ -54,6 +54,7 @@ def calls_of_every_function(rows: OfficeRows) -> dict[str, list[object]]:
             Jsonb({"status": "ready"}),
         ],
         "public.expire_commands": [],
+        "public.ring_office": [rows.office, uuid4()],
         "semo.can_read": [rows.office],
         "semo.can_operate": [rows.office],
         "semo.can_administer": [rows.office],

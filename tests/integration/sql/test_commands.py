@@ -288,3 +288,53 @@ def test_every_change_sends_a_hint_that_names_the_row(office: SqlOffice) -> None
     assert {"table": "agent_commands", "id": str(prompt["id"]), "version": prompt["version"]}.items() <= next(
         hint for hint in hints if hint["id"] == str(prompt["id"])
     ).items()
+
+
+def test_what_waited_while_its_host_slept_has_its_time_left(office: SqlOffice) -> None:
+    prompt = office.prompt(office.new_session("executing"), p_start_by_ms=60_000)
+    office.superuser.execute(
+        "update agent_commands set created_at = now() - interval '1 hour', start_by = now() - interval '59 minutes'"
+        " where id = %s",
+        [prompt["id"]],
+    )
+    office.agent.call("renew_leases", p_instance=office.instance, p_slept_ms=3_590_000)
+    office.operator.call("expire_commands")
+    assert office.command(prompt["id"])["status"] == "pending"
+
+
+def test_a_sleep_gives_no_command_more_time_than_it_has_waited(office: SqlOffice) -> None:
+    prompt = office.prompt(office.new_session("executing"), p_start_by_ms=60_000)
+    before = office.command(prompt["id"])["start_by"]
+    office.agent.call("renew_leases", p_instance=office.instance, p_slept_ms=3_590_000)
+    assert (office.command(prompt["id"])["start_by"] - before).total_seconds() < 30
+
+
+def test_what_no_agent_could_begin_in_time_names_the_host(office: SqlOffice) -> None:
+    prompt = office.prompt(office.new_session("executing"), p_start_by_ms=0)
+    office.lose_host()
+    office.operator.call("expire_commands")
+    assert office.command(prompt["id"])["error"] == "host_offline"
+
+
+def test_an_agent_can_ask_whether_its_claim_still_holds(office: SqlOffice) -> None:
+    prompt = office.prompt(office.new_session())
+    [claimed] = office.claim()
+    office.report(claimed, "claimed")
+    assert office.stages(prompt["id"]) == ["queued", "claimed"]
+    office.lose_host()
+    office.operator.call("expire_commands")
+    with refused("conflict"):
+        office.report(claimed, "claimed")
+
+
+def test_a_ring_is_heard_on_the_topic_of_its_office_alone(office: SqlOffice, other_office: SqlOffice) -> None:
+    nonce = uuid4()
+    office.agent.call("ring_office", p_office_id=office.id, p_nonce=nonce)
+    rows = office.superuser.execute(
+        "select topic, private, payload ->> 'nonce' as nonce from realtime.messages where event = 'canary'"
+        " and payload ->> 'nonce' = %s",
+        [str(nonce)],
+    ).fetchall()
+    assert [(row["topic"], row["private"]) for row in rows] == [(f"office:{office.id}", True)]
+    with refused("forbidden"):
+        office.agent.call("ring_office", p_office_id=other_office.id, p_nonce=nonce)
