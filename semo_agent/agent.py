@@ -15,8 +15,10 @@ import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from semo_agent.errors import Stopping, Superseded
+from semo_agent.failpoints import Failpoints
 from semo_agent.host import Host, Sessions
 from semo_agent.identity import host_id_of, host_name, only_agent, owner_id_of
+from semo_agent.journal import Journal
 from semo_agent.office import LinkedOffice
 from semo_agent.profiles.profile import Profiles
 from semo_agent.reconciliation import Reconciliation
@@ -31,6 +33,7 @@ from semo_office.link import Link
 from semo_office.locations import StateFolder, config_folder, write_json
 from semo_office.offices import OfficeStore
 from semo_office.sessions import SessionStore
+from semo_office.sleep import SleepWatch
 
 SETTLE_S: Final = 2.0
 DRAIN_S: Final = 5.0
@@ -93,6 +96,7 @@ class Agent:
             host_id=host_id,
             stop=self._stop,
             take=self._worker.take,
+            sleep_watch=SleepWatch(time.monotonic, time.time),
         )
 
     @classmethod
@@ -127,6 +131,8 @@ class Agent:
 
     async def _begin(self, ending: AsyncExitStack) -> None:
         self._link_watch.start("link", self._link.wait_closed())
+        ending.push_async_callback(self._host.journal.close)
+        await self._host.journal.open()
         await self._host.terminal.start()
         ending.push_async_callback(self._put_away)
         self._events.start("terminal events", self._host.watch_events())
@@ -189,6 +195,7 @@ class Agent:
             stop=self._stop,
             random=random.random,
             claimable=self._poke,
+            clocks=lambda: (time.monotonic(), time.time()),
         )
 
     def _make_host(self, environment: Mapping[str, str]) -> Host:
@@ -200,10 +207,13 @@ class Agent:
             sessions=Sessions(self._stop),
             profiles=Profiles(config_folder() / "profiles"),
             records=records,
+            journal=Journal(self._state.agent / "journal.sqlite"),
             environment=environment,
             stop=self._stop,
+            # It stands still while the machine sleeps, on Linux and on macOS: limits count waking time.
             clock=time.monotonic,
             sleep=asyncio.sleep,
+            failpoints=Failpoints.named_by(environment),
         )
 
 

@@ -38,7 +38,7 @@ class Sighting:
     """The state of a session with what it rests on. `since`: s of the agent's monotonic clock.
 
     `composer` is where typed text began at the last prompt. `begun` and `ended` count turns; `finished` keeps the
-    last few.
+    last few. `marks_seen`: the ordinal of the last mark; one that comes again, read a second time, changes nothing.
     """
 
     status: SessionStatus = SessionStatus.CREATING
@@ -52,6 +52,7 @@ class Sighting:
     finished: tuple[TurnFacts, ...] = ()
     title: str = ""
     exit: ExitStatus | None = None
+    marks_seen: int = 0
 
     @property
     def asks(self) -> bool:
@@ -69,11 +70,12 @@ class Sighting:
 def observe(sighting: Sighting, event: TerminalEvent, *, now: float, mark_id: str | None = None) -> Sighting:
     """What is known after one more event. mark_id: marks that do not carry it (as `aid`) are somebody else's."""
     match event:
-        case MarkSeen() if sighting.over or is_foreign(event, mark_id):
+        case MarkSeen() if sighting.over or 0 < event.ordinal <= sighting.marks_seen:
             return sighting
         case MarkSeen():
-            rule = _RULES.get(event.kind)
-            return rule(sighting, event, now) if rule else sighting
+            rule = None if is_foreign(event, mark_id) else _RULES.get(event.kind)
+            seen = rule(sighting, event, now) if rule else sighting
+            return replace(seen, marks_seen=event.ordinal)
         case TitleChanged(title=title):
             return replace(sighting, title=title)
         case Exited(exit=how):

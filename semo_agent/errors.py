@@ -5,6 +5,7 @@ AgentError
 ├── ProfileError           a profile can't be read
 │   └── UnknownProfile     there is none of this name
 ├── ClaimLost              the office gave the command to someone else, or ended it
+├── AlreadyTyped           the command was typed before, or may have been
 ├── Superseded             another agent process acts for this host
 ├── Stopping               the agent stops; what runs goes on and is looked after at its next start
 └── TerminalError          the terminal did not do it
@@ -33,6 +34,10 @@ class UnknownProfile(ProfileError):
 
 class ClaimLost(AgentError):
     """The office gave the command to someone else, or ended it. Nothing more is to be done for it."""
+
+
+class AlreadyTyped(AgentError):
+    """The command was typed before, or may have been. It is never typed again."""
 
 
 class Superseded(AgentError):

@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
 import structlog
 
 from semo_agent.errors import ClaimLost
+from semo_agent.failpoints import Failpoints
+from semo_agent.journal import Entry, Journal, Phase
 from semo_agent.office import Office
 from semo_agent.profiles.profile import Profile, Profiles
 from semo_agent.records import SessionRecords, record_of
-from semo_agent.session import Clock, Session
+from semo_agent.session import Clock, Session, Turn
 from semo_agent.stopping import Stop
 from semo_agent.terminals.base import Changed, Terminal, TerminalEvent
 
@@ -77,10 +79,12 @@ class Host:
     sessions: Sessions
     profiles: Profiles
     records: SessionRecords
+    journal: Journal
     environment: Mapping[str, str]
     stop: Stop
     clock: Clock
     sleep: Callable[[float], Awaitable[None]]
+    failpoints: Failpoints = field(default_factory=Failpoints)
 
     def new_session(self, session_id: UUID, profile: Profile) -> Session:
         session = Session(session_id, profile, clock=self.clock, stop=self.stop)
@@ -92,6 +96,12 @@ class Host:
         async with session.keeping:
             if (record := record_of(session)) is not None and not session.end_is_told:
                 await asyncio.to_thread(self.records.write, record)
+
+    async def keep_turn(self, session: Session, turn: Turn) -> None:
+        """Make this the session's turn, in the journal as well."""
+        session.change_turn(turn)
+        phase = Phase.ENTERED if turn.entered else Phase.TYPING
+        await self.journal.advance(Entry(turn.claim.command_id, session.id, phase, turn))
 
     async def tell(self, session: Session) -> None:
         """Report what the office does not know of the session."""

@@ -8,7 +8,15 @@ from typing import Final
 import structlog
 
 from semo_agent.detector import describe_exit
-from semo_agent.errors import LaunchFailed, ProfileError, TabNotFound, TerminalError, UnknownProfile
+from semo_agent.errors import (
+    LaunchFailed,
+    ProfileError,
+    TabNotFound,
+    TerminalDied,
+    TerminalError,
+    TerminalTimeout,
+    UnknownProfile,
+)
 from semo_agent.host import Host
 from semo_agent.office import Verdict
 from semo_agent.output import last_rows, turn_output
@@ -99,7 +107,7 @@ class Lifecycle:
             )
             try:
                 tab = await self._host.terminal.open(spec)
-            except LaunchFailed as err:
+            except (LaunchFailed, TerminalDied, TerminalTimeout) as err:
                 raise CommandError(ErrorCode.LAUNCH_FAILED, str(err)) from err
             self._host.sessions.bind(session, tab.tab_id)
         await self._host.keep(session)
@@ -133,7 +141,7 @@ class Lifecycle:
     async def _last_words(self, session: Session) -> str:
         try:
             rows = await last_rows(self._host.terminal, session.tab_id or "", GetOutput(lines=LAST_ROWS_SHOWN))
-        except TabNotFound:
+        except (TabNotFound, TerminalDied):
             return ""
         return f"It said last: {rows['output']}" if rows["output"] else "It said nothing."
 
@@ -157,7 +165,7 @@ class Lifecycle:
     async def _close_tab(self, tab_id: str, grace: float) -> ExitStatus | None:
         try:
             return await self._host.terminal.close(tab_id, grace=grace)
-        except TabNotFound:
+        except (TabNotFound, TerminalDied):
             return None
 
     async def _take_parting_output(self, session: Session, tab_id: str) -> None:
@@ -167,7 +175,7 @@ class Lifecycle:
             return
         try:
             session.parting_output = await turn_output(self._host.terminal, tab_id, session.turn, facts)
-        except TabNotFound:
+        except (TabNotFound, TerminalDied):
             return
 
     async def _put_aside(self, session: Session) -> None:

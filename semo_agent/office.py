@@ -18,10 +18,13 @@ from semo_office.sessions import SessionStore
 
 Answer = TypeVar("Answer")
 Step = Literal[Stage.TYPED, Stage.ACCEPTED]
+Clocks = Callable[[], tuple[float, float]]
 
 CLAIM_LIMIT = 20
 RETRY_FIRST_S = 0.25
 RETRY_SLOWEST_S = 5.0
+LEASE_SURE_S = 10.0
+"""A lease renewed within this time has not lapsed; it lasts 15 s."""
 
 _log = structlog.get_logger(__name__)
 
@@ -57,6 +60,9 @@ class Office(Protocol):
     async def claim(self) -> Sequence[ClaimedCommand]:
         """What may begin now."""
 
+    async def confirm(self, claim: Claim) -> None:
+        """Make sure before typing that the command is still ours: this process may have been out of reach for long."""
+
     async def report_stage(
         self, claim: Claim, step: Step, evidence: dict[str, JsonValue], session: SessionReport | None = None
     ) -> None:
@@ -87,7 +93,8 @@ class Office(Protocol):
 class LinkedOffice(Office):
     """The office over the link. random: pauses between tries have full jitter.
 
-    `claimable` is called where a report may have let a waiting command begin.
+    `claimable` is called where a report may have let a waiting command begin. clocks: s, monotonic and wall; one of the
+    two runs on whatever stops this process, the machine's sleep included.
     """
 
     def __init__(
@@ -100,6 +107,7 @@ class LinkedOffice(Office):
         stop: Stop,
         random: Callable[[], float],
         claimable: Callable[[], None],
+        clocks: Clocks,
     ) -> None:
         self._commands = commands
         self._sessions = sessions
@@ -108,6 +116,8 @@ class LinkedOffice(Office):
         self._stop = stop
         self._random = random
         self._claimable = claimable
+        self._clocks = clocks
+        self._renewed_at: tuple[float, float] | None = None
 
     async def claim(self) -> Sequence[ClaimedCommand]:
         """One try only: the claim loop has its own rhythm. Raises LinkError."""
@@ -129,12 +139,23 @@ class LinkedOffice(Office):
 
     async def take_lease(self) -> None:
         """Act for the host from now on; a process before this one is superseded for good."""
-        await self.patiently(lambda: self._commands.renew_leases(self._instance, take=True))
+        await self.patiently(lambda: self._renew(take=True))
 
-    async def renew_lease(self) -> None:
-        """One try only. Raises LinkError, Superseded."""
+    async def renew_lease(self, slept_ms: int = 0) -> None:
+        """One try only. slept_ms: how long the machine slept since the last time. Raises LinkError, Superseded."""
         with _translated():
-            await self._commands.renew_leases(self._instance)
+            await self._renew(slept_ms=slept_ms)
+
+    async def expire_commands(self) -> None:
+        """End what is overdue. One try only. Raises LinkError."""
+        with _translated():
+            await self._commands.expire_commands()
+
+    async def confirm(self, claim: Claim) -> None:
+        if self._lease_is_sure():
+            return
+        await self.patiently(self._renew)
+        await self.patiently(lambda: self._commands.report_stage(claim.command_id, claim.token, Stage.CLAIMED))
 
     async def report_stage(
         self, claim: Claim, step: Step, evidence: dict[str, JsonValue], session: SessionReport | None = None
@@ -179,6 +200,17 @@ class LinkedOffice(Office):
 
     async def give_back(self) -> None:
         await self.patiently(self._commands.expire_commands)
+
+    async def _renew(self, *, take: bool = False, slept_ms: int = 0) -> None:
+        # As of the request: the office counts from a later moment.
+        asked_at = self._clocks()
+        await self._commands.renew_leases(self._instance, take=take, slept_ms=slept_ms)
+        self._renewed_at = asked_at
+
+    def _lease_is_sure(self) -> bool:
+        if self._renewed_at is None:
+            return False
+        return max(now - then for now, then in zip(self._clocks(), self._renewed_at, strict=True)) < LEASE_SURE_S
 
     def _note_waiting(self, reported: Reported) -> None:
         if reported.waiting:

@@ -10,11 +10,13 @@ from pydantic import JsonValue
 
 from semo_agent.composer import cursor_of, find_composer
 from semo_agent.detector import TurnFacts
-from semo_agent.errors import Stopping
+from semo_agent.errors import Stopping, TabNotFound, TerminalDied
 from semo_agent.host import Host
+from semo_agent.journal import Entry, Phase
+from semo_agent.keystrokes import Keystrokes
 from semo_agent.office import Claim, Verdict
-from semo_agent.output import turn_output
-from semo_agent.paste import clean
+from semo_agent.output import Result, turn_output
+from semo_agent.paste import END, clean, encode_paste
 from semo_agent.session import Session, Turn
 from semo_agent.terminals.base import Key, Position
 from semo_office.errors import CommandError, ErrorCode
@@ -24,6 +26,9 @@ SETTLING_S: Final = 0.1
 PASTE_MODE_S: Final = 0.5
 ENDING_S: Final = 15.0
 LAST_TURN_GOES_S: Final = 30.0
+NEW_PROMPT_S: Final = 5.0
+
+UNKNOWN_ARRIVAL: Final = "The agent stopped while typing; it may have arrived, and is not typed again."
 
 _log = structlog.get_logger(__name__)
 
@@ -31,32 +36,63 @@ _log = structlog.get_logger(__name__)
 class Prompts:
     """Prompts into the sessions of one host."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, keystrokes: Keystrokes) -> None:
         self._host = host
+        self._keystrokes = keystrokes
 
-    async def send(self, session: Session, claim: Claim, prompt: SendPrompt) -> Verdict:
-        """Type a prompt and follow its turn. Raises CommandError when nothing was typed or it was not accepted."""
+    async def send(
+        self, session: Session, claim: Claim, prompt: SendPrompt, *, begin_by: float | None = None
+    ) -> Verdict:
+        """Type a prompt and follow its turn. begin_by: s of the host's clock; nothing is typed later.
+
+        A prompt that the journal knows was given back and claimed again meanwhile: its turn is followed, it is not
+        typed again. Raises CommandError when nothing was typed or it was not accepted.
+        """
+        self._host.failpoints.reach("after_claim")
+        if (typed := await self._host.journal.find(claim.command_id)) is not None:
+            return await self._take_up(session, claim, typed)
         async with session.lane:
             await self._let_last_turn_go(session)
-            turn = await self._type(session, claim, prompt.prompt)
+            turn = await self._type(session, claim, prompt, begin_by)
+            self._host.failpoints.reach("after_enter")
             await self.report_typed(turn)
             await self._see_accepted(session, turn)
         return await self._see_ended(session, turn)
 
     async def go_on(self, session: Session, turn: Turn) -> Verdict:
-        """Follow a turn that an earlier process of the agent began. Raises CommandError."""
-        if not turn.entered:
-            raise CommandError(
-                ErrorCode.INDETERMINATE, "The agent stopped while typing; it may have arrived, and is not typed again."
-            )
+        """Follow a turn that was typed before. Raises CommandError."""
         async with session.lane:
             await self._see_accepted(session, turn)
         return await self._see_ended(session, turn)
+
+    async def clear_composer(self, session: Session) -> None:
+        """Away with a prompt of which nobody knows how much arrived: the next one must not be added to it.
+
+        Half a paste leaves the program in the middle of it, where every key is text: it is ended first.
+        """
+        async with session.lane, session.writing:
+            if not session.idle:
+                return
+            tab_id = _tab(session)
+            before = await self._last_mark(session)
+            if (await self._host.terminal.screen(tab_id)).bracketed_paste:
+                await self._host.terminal.write(tab_id, END)
+            await self._host.terminal.press(tab_id, Key.CTRL_C)
+            if not await self._comes_true(session, lambda s: self._has_new_prompt(s, before), NEW_PROMPT_S):
+                _log.warning("composer_not_cleared", session_id=str(session.id))
 
     async def report_typed(self, turn: Turn) -> None:
         """The prompt is in the terminal, or may be. Raises ClaimLost."""
         evidence: dict[str, JsonValue] = {"bytes": turn.text_bytes, "bracketed": turn.bracketed}
         await self._host.office.report_stage(turn.claim, Stage.TYPED, evidence)
+
+    async def _take_up(self, session: Session, claim: Claim, typed: Entry) -> Verdict:
+        if typed.phase is not Phase.ENTERED or typed.turn is None:
+            raise CommandError(ErrorCode.INDETERMINATE, UNKNOWN_ARRIVAL)
+        turn = replace(typed.turn, claim=claim)
+        session.change_turn(turn)
+        await self.report_typed(turn)
+        return await self.go_on(session, turn)
 
     async def _let_last_turn_go(self, session: Session) -> None:
         """The office may hand out this prompt before it has answered that it knows the end of the turn before."""
@@ -65,33 +101,49 @@ class Prompts:
         except TimeoutError as err:
             raise CommandError(ErrorCode.NOT_READY, "The turn before has not been reported yet.") from err
 
-    async def _type(self, session: Session, claim: Claim, text: str) -> Turn:
+    async def _type(self, session: Session, claim: Claim, prompt: SendPrompt, begin_by: float | None) -> Turn:
         async with session.writing:
+            await self._host.office.confirm(claim)
             _require_readiness(self._host, session)
             await self._require_empty_composer(session)
             await self._await_paste_mode(session)
-            turn = await self._begin(session, claim, text)
-            await self._host.terminal.paste(_tab(session), text)
+            if begin_by is not None and self._host.clock() > begin_by:
+                raise CommandError(ErrorCode.TIMEOUT, "It did not begin in time.")
+            turn = await self._begin(session, claim, prompt)
+            self._host.failpoints.reach("after_journal")
+            await self._paste(session, prompt.prompt)
+            self._host.failpoints.reach("after_paste")
             await self._host.sleep(session.profile.typing.enter_gap_ms / 1000)
             echo_ends = await self._row_below_cursor(session)
             await self._host.terminal.press(_tab(session), Key.ENTER)
-            return await self._change(session, replace(turn, entered=True, echo_ends=echo_ends))
+            turn = replace(turn, entered=True, echo_ends=echo_ends, entered_at=self._host.clock())
+            await self._host.keep_turn(session, turn)
+            return turn
 
-    async def _begin(self, session: Session, claim: Claim, text: str) -> Turn:
+    async def _begin(self, session: Session, claim: Claim, prompt: SendPrompt) -> Turn:
         """The turn is on disk before its first byte is typed: after a crash it is not typed again."""
         screen = await self._host.terminal.screen(_tab(session))
-        number = session.sighting.begun + 1
-        size = len(clean(text).encode("utf-8", "replace"))
-        turn = Turn(claim=claim, number=number, text_bytes=size, bracketed=screen.bracketed_paste)
-        _log.info("typing", session_id=str(session.id), command_id=str(claim.command_id), bytes=size)
-        return await self._change(session, turn)
-
-    async def _change(self, session: Session, turn: Turn) -> Turn:
-        # Nothing is awaited in between: a cancel may set its mark at any other moment.
-        turn = replace(turn, cancelled=session.turn is not None and session.turn.cancelled)
+        turn = Turn(
+            claim=claim,
+            number=session.sighting.begun + 1,
+            text_bytes=len(clean(prompt.prompt).encode("utf-8", "replace")),
+            bracketed=screen.bracketed_paste,
+            limit_ms=prompt.turn_limit_ms,
+        )
+        _log.info("typing", session_id=str(session.id), command_id=str(claim.command_id), bytes=turn.text_bytes)
+        await self._host.journal.begin(Entry(claim.command_id, session.id, Phase.TYPING, turn))
         session.change_turn(turn)
-        await self._host.keep(session)
         return turn
+
+    async def _paste(self, session: Session, text: str) -> None:
+        if not self._host.failpoints.is_armed("mid_paste"):
+            await self._host.terminal.paste(_tab(session), text)
+            return
+        bracketed = (await self._host.terminal.screen(_tab(session))).bracketed_paste
+        data = encode_paste(text, bracketed)
+        await self._host.terminal.write(_tab(session), data[: len(data) // 2])
+        self._host.failpoints.reach("mid_paste")
+        await self._host.terminal.write(_tab(session), data[len(data) // 2 :])
 
     async def _require_empty_composer(self, session: Session) -> None:
         """Right after a prompt appeared the screen may still be drawn: it gets a moment to settle."""
@@ -122,6 +174,12 @@ class Prompts:
     async def _composer_is_empty(self, session: Session) -> bool:
         composer = find_composer(await self._host.terminal.marks(_tab(session)), session.mark_id)
         return composer is not None and composer.is_empty(await self._host.terminal.screen(_tab(session)))
+
+    async def _last_mark(self, session: Session) -> int:
+        return max((mark.ordinal for mark in await self._host.terminal.marks(_tab(session))), default=0)
+
+    async def _has_new_prompt(self, session: Session, before: int) -> bool:
+        return await self._last_mark(session) > before and await self._composer_is_empty(session)
 
     async def _row_below_cursor(self, session: Session) -> Position:
         cursor = cursor_of(await self._host.terminal.screen(_tab(session)))
@@ -167,9 +225,37 @@ class Prompts:
                 await self._host.terminal.press(_tab(session), Key.ENTER)
 
     async def _see_ended(self, session: Session, turn: Turn) -> Verdict:
-        await session.until(lambda: session.sighting.finished_turn(turn.number) is not None or session.sighting.over)
+        self._host.failpoints.reach("during_turn")
+        try:
+            await session.until(lambda: _has_ended(session, turn), self._left(turn))
+        except TimeoutError:
+            return await self._stop_overlong(session, turn)
         await self._see_ending(session)
+        self._host.failpoints.reach("after_turn")
+        return await self._verdict(session, turn)
+
+    def _left(self, turn: Turn) -> float | None:
+        """What is left of the turn's limit, s. The clock stands still while the machine sleeps."""
+        if turn.limit_ms is None:
+            return None
+        return max(turn.entered_at + turn.limit_ms / 1000 - self._host.clock(), 0.0)
+
+    async def _stop_overlong(self, session: Session, turn: Turn) -> Verdict:
+        seconds = f"{(turn.limit_ms or 0) / 1000:g} s"
+        try:
+            await self._keystrokes.interrupt(session)
+            sentence = f"The turn ran longer than its limit of {seconds} and was stopped."
+        except CommandError:
+            if session.sighting.over:
+                return await self._verdict(session, turn)
+            sentence = f"The turn ran longer than its limit of {seconds} and went on after Ctrl-C."
+        facts = session.sighting.finished_turn(turn.number) or session.sighting.turn
+        return Verdict(result=await self._result(session, turn, facts), error=ErrorCode.TIMEOUT, message=sentence)
+
+    async def _verdict(self, session: Session, turn: Turn) -> Verdict:
         facts = session.sighting.finished_turn(turn.number)
+        if facts is None and not session.sighting.over:
+            raise CommandError(ErrorCode.INDETERMINATE, "It was typed and has ended; how is not known any more.")
         latest = session.turn or turn
         result = await self._result(session, latest, facts)
         if latest.cancelled:
@@ -188,9 +274,16 @@ class Prompts:
     async def _result(self, session: Session, turn: Turn, facts: TurnFacts | None) -> dict[str, JsonValue]:
         if facts is None:
             return {"exit_status": (session.sighting.exit.code if session.sighting.exit else None)}
-        output = session.parting_output or await turn_output(self._host.terminal, _tab(session), turn, facts)
-        duration = (facts.ended or facts.began) - facts.began
+        duration = (facts.ended or self._host.clock()) - facts.began
+        output = session.parting_output or await self._output(session, turn, facts)
         return {**output, "exit_status": facts.exit_status, "duration_ms": round(duration * 1000)}
+
+    async def _output(self, session: Session, turn: Turn, facts: TurnFacts) -> Result:
+        try:
+            return await turn_output(self._host.terminal, _tab(session), turn, facts)
+        except (TabNotFound, TerminalDied):
+            # What the turn printed went with its terminal; that it ended is still to be told.
+            return {}
 
 
 def _require_readiness(host: Host, session: Session) -> None:
@@ -206,6 +299,10 @@ def _require_readiness(host: Host, session: Session) -> None:
 
 def _accepted(session: Session, turn: Turn) -> bool:
     return session.sighting.begun >= turn.number or session.sighting.over
+
+
+def _has_ended(session: Session, turn: Turn) -> bool:
+    return session.sighting.ended >= turn.number or session.sighting.over
 
 
 def _tab(session: Session) -> str:

@@ -1,7 +1,8 @@
 """At the agent's start: what lives in the terminal against what the office believes."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -10,10 +11,13 @@ import structlog
 from semo_agent.detector import Sighting
 from semo_agent.errors import ClaimLost, TerminalError
 from semo_agent.host import Host
+from semo_agent.journal import Entry, Phase
+from semo_agent.keystrokes import verdict_on_text
 from semo_agent.lifecycle import profile_or_fallback
 from semo_agent.office import Claim, Verdict
+from semo_agent.prompts import UNKNOWN_ARRIVAL
 from semo_agent.records import SessionRecord
-from semo_agent.session import Session
+from semo_agent.session import Session, Turn
 from semo_agent.terminals.base import TabInfo
 from semo_agent.worker import Worker
 from semo_office.errors import ErrorCode
@@ -30,6 +34,7 @@ class Reconciliation:
     def __init__(self, host: Host, worker: Worker) -> None:
         self._host = host
         self._worker = worker
+        self._remembered: set[UUID] = set()
 
     async def run(self) -> None:
         """Before the first claim: what may have been typed is claimed as such before anything can be given back."""
@@ -44,36 +49,65 @@ class Reconciliation:
         await self._close_strays(list(tabs.values()))
         for session_id in records:
             await asyncio.to_thread(self._host.records.remove, session_id)
+        await self._settle_typed({command.id: command for command in begun})
+        # Not before their turns are known: the end of a session is told together with the result of its turn.
+        for session in self._host.sessions:
+            self._worker.look_after(session)
         await self._host.office.give_back()
 
     async def _adopt(self, row: SessionInfo, tab: TabInfo, record: SessionRecord | None) -> None:
         profile = await asyncio.to_thread(profile_or_fallback, self._host.profiles, row.profile)
         session = self._host.new_session(row.session_id, profile)
         if record is not None and record.tab_id == tab.tab_id:
-            session.restore(record.sighting, record.mark_id, record.turn)
+            session.restore(record.sighting, record.mark_id)
+            self._remembered.add(session.id)
         else:
-            await self._look_anew(session, row, tab)
-        session.reported(_known_of(row))
-        self._host.sessions.bind(session, tab.tab_id)
-        self._worker.look_after(session)
-        await self._go_on_with_turn(session)
-        _log.info("adopted", session_id=str(row.session_id), with_record=record is not None)
-
-    async def _look_anew(self, session: Session, row: SessionInfo, tab: TabInfo) -> None:
-        """Without a record: what the office knows, and what the last marks say. Whose marks they are is not known."""
-        session.restore(Sighting(status=row.status, source="adoption", since=self._host.clock()), None, None)
+            # What the office knows, and what the last marks say. Whose marks they are is not known.
+            session.restore(Sighting(status=row.status, source="adoption", since=self._host.clock()), None)
+        # Marks that an earlier process had read but not kept; those that it had change nothing.
         for mark in await self._host.terminal.marks(tab.tab_id):
             session.observe(mark)
+        session.reported(_known_of(row))
+        self._host.sessions.bind(session, tab.tab_id)
+        _log.info("adopted", session_id=str(row.session_id), with_record=record is not None)
 
-    async def _go_on_with_turn(self, session: Session) -> None:
-        if session.turn is None:
-            return
+    async def _settle_typed(self, begun: Mapping[UUID, AgentCommand]) -> None:
+        """Bring each command of the journal to its end where the office waits for it; drop what is over."""
+        entries = await self._host.journal.entries()
+        waiting = await self._waiting_among(entries)
+        for entry in entries:
+            session = self._host.sessions.find(entry.session_id)
+            if session is not None and entry.turn is not None and entry.phase is Phase.TYPING:
+                self._worker.clear_composer(session)
+            if (command := begun.get(entry.command_id)) is not None and command.claim_token is not None:
+                await self._settle(session, entry, Claim(command.id, command.claim_token))
+            elif entry.command_id not in waiting:
+                self._host.journal.forget(entry.command_id)
+
+    async def _waiting_among(self, entries: Sequence[Entry]) -> set[UUID]:
+        """What the office has taken back of it: it is handed out once more, and the journal knows it then."""
+        if not entries:
+            return set()
+        sessions = sorted({entry.session_id for entry in entries})
+        return {command.id for command in await self._host.office.waiting_commands(sessions)}
+
+    async def _settle(self, session: Session | None, entry: Entry, claim: Claim) -> None:
+        if session is None:
+            await self._worker.conclude(
+                entry.session_id, claim, _failed(ErrorCode.SESSION_EXITED, f"The session ended: {TERMINAL_GONE}.")
+            )
+        elif entry.turn is None:
+            await self._worker.conclude(session.id, claim, _verdict_on_text(entry))
+        elif entry.phase is Phase.TYPING or session.id not in self._remembered:
+            await self._worker.conclude(session.id, claim, _failed(ErrorCode.INDETERMINATE, UNKNOWN_ARRIVAL))
+        else:
+            await self._follow(session, replace(entry.turn, claim=claim))
+
+    async def _follow(self, session: Session, turn: Turn) -> None:
         try:
-            await self._worker.adopt_turn(session, session.turn)
+            await self._worker.adopt_turn(session, turn)
         except ClaimLost as err:
             _log.info("turn_ended_elsewhere", session_id=str(session.id), why=str(err))
-            # Given back after the lease ran out, it may come to us once more.
-            self._worker.never_type(session.turn.claim.command_id)
             session.change_turn(None)
 
     async def _bury_lost(self, rows: Sequence[SessionInfo], begun: Sequence[AgentCommand]) -> None:
@@ -114,6 +148,14 @@ class Reconciliation:
                 await self._host.terminal.close(tab.tab_id)
             except TerminalError as err:
                 _log.warning("stray_tab_not_closed", tag=tab.tag, error=type(err).__name__)
+
+
+async def _failed(code: ErrorCode, message: str) -> Verdict:
+    return Verdict(error=code, message=message)
+
+
+async def _verdict_on_text(entry: Entry) -> Verdict:
+    return verdict_on_text(entry)
 
 
 def _known_of(row: SessionInfo) -> SessionReport:

@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semo_agent.detector import Sighting
 from semo_agent.errors import ConfigurationError
-from semo_agent.session import Session, Turn
+from semo_agent.session import Session
 
 
 class SessionRecord(BaseModel):
-    """One session as it was at its last transition."""
+    """One session as it was at its last transition. What was typed into it is in the journal."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -22,7 +22,6 @@ class SessionRecord(BaseModel):
     profile: str
     mark_id: str | None
     sighting: Sighting
-    turn: Turn | None
 
 
 class SessionRecords:
@@ -64,7 +63,6 @@ def record_of(session: Session) -> SessionRecord | None:
         profile=session.profile.name,
         mark_id=session.mark_id,
         sighting=session.sighting,
-        turn=session.turn,
     )
 
 

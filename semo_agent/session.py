@@ -28,7 +28,8 @@ class Turn:
     """A prompt of ours. `number`: which turn of the session it becomes; `text_bytes`: bytes of the prompt as typed.
 
     `echo_ends`: the row after the typed text, where the output begins if the program does not say. `entered`: its
-    Enter was sent; before that nobody knows what arrived.
+    Enter was sent (at `entered_at`, s of the monotonic clock); before that nobody knows what arrived. `limit_ms`: how
+    long the turn may run, None: as it likes.
     """
 
     claim: Claim
@@ -38,6 +39,8 @@ class Turn:
     entered: bool = False
     echo_ends: Position | None = None
     cancelled: bool = False
+    limit_ms: int | None = None
+    entered_at: float = 0.0
 
 
 class Session:
@@ -85,13 +88,13 @@ class Session:
         return self._reported.status is SessionStatus.TERMINATED
 
     @property
-    def lasting_facts(self) -> tuple[Sighting, Turn | None]:
-        """What is worth keeping on disk: a title is not, it may change many times a second."""
-        return replace(self.sighting, title=""), self.turn
+    def lasting_facts(self) -> Sighting:
+        """What is worth keeping on disk: a title is not, it may change many times a second, and others' marks."""
+        return replace(self.sighting, title="", marks_seen=0)
 
-    def restore(self, sighting: Sighting, mark_id: str | None, turn: Turn | None) -> None:
+    def restore(self, sighting: Sighting, mark_id: str | None) -> None:
         """Go on from what an earlier process of the agent knew."""
-        self.sighting, self.mark_id, self.turn = sighting, mark_id, turn
+        self.sighting, self.mark_id = sighting, mark_id
 
     def observe(self, event: TerminalEvent) -> None:
         """Take in one event of the session's tab."""
@@ -109,11 +112,6 @@ class Session:
         self.turn = turn
         self._tell()
 
-    def mark_cancelled(self) -> None:
-        """Whatever turn of ours runs now was cancelled."""
-        if self.turn is not None and self.turn_runs:
-            self.change_turn(replace(self.turn, cancelled=True))
-
     async def until(self, holds: Callable[[], bool], timeout: float | None = None) -> None:
         """Wait until it holds; looked at after every event. timeout: s. Raises TimeoutError, and Stopping."""
         async with asyncio.timeout(timeout):
@@ -122,7 +120,7 @@ class Session:
                     raise Stopping("The agent stops.")
                 await self._happened.wait()
 
-    async def until_kept_is_old(self, kept: tuple[Sighting, Turn | None]) -> None:
+    async def until_kept_is_old(self, kept: Sighting) -> None:
         """Wait until there is something new to keep, or no need to keep anything. Raises Stopping."""
         await self.until(lambda: self.lasting_facts != kept or self.end_is_told)
 

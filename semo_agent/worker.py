@@ -3,14 +3,16 @@
 The order inside a session comes from its lane (a prompt holds it until it is accepted); urgent commands pass it.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 from uuid import UUID
 
 import structlog
 from pydantic import ValidationError
 
-from semo_agent.errors import ClaimLost, Stopping, TabNotFound, TerminalDied, TerminalError
+from semo_agent.errors import AlreadyTyped, ClaimLost, Stopping, TabNotFound, TerminalDied, TerminalError
 from semo_agent.host import Host
 from semo_agent.keystrokes import Keystrokes
 from semo_agent.lifecycle import Lifecycle
@@ -48,52 +50,81 @@ class Worker:
         self.lifecycle = Lifecycle(host)
         self._host = host
         self._tasks = tasks
-        self._prompts = Prompts(host)
         self._keystrokes = Keystrokes(host)
-        self._in_hand: set[UUID] = set()
-        self._typed_before: set[UUID] = set()
+        self._prompts = Prompts(host, self._keystrokes)
+        self._claims: set[UUID] = set()
+        self._in_hand: dict[UUID, _Hand] = {}
         self._handlers: Mapping[CommandType, Handler] = {
             CommandType.CREATE_SESSION: self._create_session,
-            CommandType.SEND_PROMPT: self._send_prompt,
             CommandType.SEND_TEXT: self._send_text,
             CommandType.GET_OUTPUT: self._get_output,
             CommandType.CANCEL: self._cancel,
             CommandType.TERMINATE: self._terminate,
         }
 
-    def take(self, command: AgentCommand) -> None:
-        """Begin a claimed command. The same claim a second time, after a lost answer, is the one in hand already."""
-        claim = _claim_of(command)
-        if claim.token in self._in_hand:
-            return
-        self._in_hand.add(claim.token)
-        self._tasks.start(f"{command.command_type} {command.id}", self._carry_out(command, claim))
+    def take(self, command: AgentCommand, remaining_ms: int | None = None) -> None:
+        """Begin a claimed command. remaining_ms: how long it may still wait to begin, None: for ever.
 
-    def never_type(self, command_id: UUID) -> None:
-        """An earlier process began to type this prompt, and its claim was given back since: it may have arrived."""
-        self._typed_before.add(command_id)
+        The same claim a second time, after a lost answer, is the one in hand already. Another claim on a command in
+        hand, given back while this process was out of reach, waits for the first to end and takes up what it left.
+        """
+        claim = _claim_of(command)
+        if claim.token in self._claims:
+            return
+        begin_by = None if remaining_ms is None else self._host.clock() + remaining_ms / 1000
+        work = self._carry_out(command, claim, begin_by)
+        self._tasks.start(f"{command.command_type} {command.id}", self._in_turn(command.session_id, claim, work))
 
     async def adopt_turn(self, session: Session, turn: Turn) -> None:
         """Follow a turn that an earlier process began. Raises ClaimLost when the office has ended it meanwhile.
 
         Returns once the office knows that it was typed: from then on it is not given back to be typed again.
         """
+        session.change_turn(turn)
         await self._prompts.report_typed(turn)
-        self._in_hand.add(turn.claim.token)
-        self._tasks.start(f"send_prompt {turn.claim.command_id}", self._carry_on(session, turn))
+        work = self._prompts.go_on(session, turn)
+        self._tasks.start(f"send_prompt {turn.claim.command_id}", self._in_turn(session.id, turn.claim, work))
+
+    async def conclude(self, session_id: UUID, claim: Claim, work: Awaitable[Verdict]) -> None:
+        """Tell how a command ended that an earlier process began."""
+        await self._bring_to_result(session_id, claim, work)
+
+    def clear_composer(self, session: Session) -> None:
+        """Discard what an earlier process may have typed by half."""
+        self._tasks.start(f"clear {session.id}", self._clear_composer(session))
 
     def look_after(self, session: Session) -> None:
         """Report and keep what happens in a session until its end."""
         self._tasks.start(f"watch {session.id}", self.lifecycle.watch(session))
         self._tasks.start(f"keep {session.id}", self.lifecycle.keep(session))
 
-    async def _carry_out(self, command: AgentCommand, claim: Claim) -> None:
-        handler = self._handlers.get(command.command_type)
-        work = handler(command) if handler else _unknown(command)
-        await self._bring_to_result(command.session_id, claim, work)
+    async def _in_turn(self, session_id: UUID, claim: Claim, work: Coroutine[object, object, Verdict]) -> None:
+        """One claim on a command after the other."""
+        hand = self._in_hand.setdefault(claim.command_id, _Hand())
+        hand.claims += 1
+        self._claims.add(claim.token)
+        try:
+            async with hand.lock:
+                await self._bring_to_result(session_id, claim, work)
+        finally:
+            # Where the lock was never got, the work was never begun.
+            work.close()
+            self._claims.discard(claim.token)
+            hand.claims -= 1
+            if not hand.claims:
+                del self._in_hand[claim.command_id]
 
-    async def _carry_on(self, session: Session, turn: Turn) -> None:
-        await self._bring_to_result(session.id, turn.claim, self._prompts.go_on(session, turn))
+    async def _carry_out(self, command: AgentCommand, claim: Claim, begin_by: float | None) -> Verdict:
+        if command.command_type is CommandType.SEND_PROMPT:
+            prompt = _payload(SendPrompt, command)
+            return await self._prompts.send(self._living(command), claim, prompt, begin_by=begin_by)
+        return await self._handlers.get(command.command_type, _unknown)(command)
+
+    async def _clear_composer(self, session: Session) -> None:
+        try:
+            await self._prompts.clear_composer(session)
+        except (TerminalError, Stopping) as err:
+            _log.warning("composer_not_cleared", session_id=str(session.id), error=type(err).__name__)
 
     async def _bring_to_result(self, session_id: UUID, claim: Claim, work: Awaitable[Verdict]) -> None:
         command_id = str(claim.command_id)
@@ -106,20 +137,19 @@ class Worker:
             await self._let_go(session_id, claim)
         except Stopping:
             _log.info("left_for_the_next_start", command_id=command_id)
-        finally:
-            self._in_hand.discard(claim.token)
 
     async def _complete(self, session_id: UUID, claim: Claim, verdict: Verdict) -> None:
         session = self._host.sessions.find(session_id)
         if session is None:
             await self._host.office.complete(claim, verdict)
-            return
-        async with session.reporting:
-            news = session.news(closing_turn=_is_ours(session, claim))
-            await self._host.office.complete(claim, verdict, news)
-            if news is not None:
-                session.reported(news)
-        await self._let_go(session_id, claim)
+        else:
+            async with session.reporting:
+                news = session.news(closing_turn=_is_ours(session, claim))
+                await self._host.office.complete(claim, verdict, news)
+                if news is not None:
+                    session.reported(news)
+            await self._let_go(session_id, claim)
+        self._host.journal.forget(claim.command_id)
 
     async def _let_go(self, session_id: UUID, claim: Claim) -> None:
         session = self._host.sessions.find(session_id)
@@ -135,14 +165,8 @@ class Worker:
             self.look_after(session)
         return await self.lifecycle.begin(session, wanted)
 
-    async def _send_prompt(self, command: AgentCommand) -> Verdict:
-        if command.id in self._typed_before:
-            raise CommandError(ErrorCode.INDETERMINATE)
-        prompt = _payload(SendPrompt, command)
-        return await self._prompts.send(self._living(command), _claim_of(command), prompt)
-
     async def _send_text(self, command: AgentCommand) -> Verdict:
-        return await self._keystrokes.send_text(self._living(command), _payload(SendText, command))
+        return await self._keystrokes.send_text(self._living(command), _claim_of(command), _payload(SendText, command))
 
     async def _get_output(self, command: AgentCommand) -> Verdict:
         tab_id = self._living(command).tab_id
@@ -169,6 +193,14 @@ class Worker:
         return session
 
 
+@dataclass(slots=True)
+class _Hand:
+    """The claims on one command that this process holds; they are carried out one after the other."""
+
+    claims: int = 0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
 async def _verdict_of(work: Awaitable[Verdict]) -> Verdict:
     """The one place where what went wrong becomes an error code."""
     try:
@@ -177,8 +209,10 @@ async def _verdict_of(work: Awaitable[Verdict]) -> Verdict:
         return Verdict.failed(err)
     except TabNotFound as err:
         return Verdict(error=ErrorCode.SESSION_EXITED, message=str(err))
-    except TerminalDied:
-        raise
+    except TerminalDied as err:
+        return Verdict(error=ErrorCode.SESSION_EXITED, message=f"The session ended: {err}")
+    except AlreadyTyped as err:
+        return Verdict(error=ErrorCode.INDETERMINATE, message=str(err))
     except TerminalError as err:
         return Verdict(error=ErrorCode.TERMINAL_UNAVAILABLE, message=str(err))
 

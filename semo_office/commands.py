@@ -295,14 +295,15 @@ class CommandRepository:
         self,
         command_id: UUID,
         claim_token: UUID,
-        stage: Literal[Stage.TYPED, Stage.ACCEPTED],
+        stage: Literal[Stage.CLAIMED, Stage.TYPED, Stage.ACCEPTED],
         *,
         evidence: dict[str, JsonValue] | None = None,
         session: SessionReport | None = None,
     ) -> StageReported:
         """One step on the receipt; `accepted` opens the lane and sets the session `executing`.
 
-        The same step again is no error. Raises CommandError(CONFLICT) for a foreign token or a finished command.
+        `claimed` is no step: it only asks whether the claim still holds. The same step again is no error. Raises
+        CommandError(CONFLICT) for a foreign token or a finished command.
         """
         answer = await self._link.rpc(
             "report_stage",

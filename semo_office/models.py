@@ -208,9 +208,10 @@ class CreateSession(Payload):
 
 
 class SendPrompt(Payload):
-    """Begin a turn with this text."""
+    """Begin a turn with this text. `turn_limit_ms`: how long it may run before it is stopped; None: as it likes."""
 
     prompt: str
+    turn_limit_ms: int | None = Field(default=None, gt=0)
 
 
 class SendText(Payload):

@@ -15,7 +15,7 @@ PIECE = 8192
 """Bytes fed between two drains: at most so many rows scroll off before they are read."""
 SMALLEST, LARGEST = 2, 1000
 """Cells in each direction. A wide character needs two."""
-RECENT_MARKS = 32
+RECENT_MARKS = 64
 """Marks that are remembered, also over a restart."""
 
 _MOST_DRAINED = 16 * 1024
@@ -23,17 +23,18 @@ _MOST_DRAINED = 16 * 1024
 _CANCEL = b"\x18"
 _CLEAR_SCROLLBACK = b"\x1b[3J"
 _SCROLL_SCREEN_OUT = b"\x1b[22J\x1b[H"
-_SNAPSHOT_VERSION = 1
+_SNAPSHOT_VERSION = 2
 _SGR = re.compile("\x1b\\[[0-9;:]*m")
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A shell-integration mark: its letter, what follows it, and where the stream stood."""
+    """A shell-integration mark: its letter, what follows it, where the stream stood, and its number in the stream."""
 
     kind: str
     parameters: str
     at: Position
+    ordinal: int = 0
 
 
 @dataclass(slots=True)
@@ -53,8 +54,8 @@ class Emulator:
     scrollback, or the width changed and rows were wrapped anew. Not safe for use by two threads at once.
     """
 
-    def __init__(self, size: Size, *, epoch: int = 0, number: int = 0) -> None:
-        """Raises `TerminalError` for a size that no terminal can have."""
+    def __init__(self, size: Size, *, epoch: int = 0, number: int = 0, marks_seen: int = 0) -> None:
+        """`marks_seen`: ordinals of marks begin after it. Raises `TerminalError` for an impossible size."""
         self._native = GhosttyTerminal(new_terminal(checked(size)))
         self.size = size
         self.epoch = epoch
@@ -62,6 +63,7 @@ class Emulator:
         self._drained = 0  # rows of the emulator's own history that are lines already
         self._scanner = EscapeScanner()
         self.marks: deque[Mark] = deque(maxlen=RECENT_MARKS)
+        self.marks_seen = marks_seen
         self._moved: dict[Position, Position] = {}
         self._introducer = b""  # the byte after the last ESC: tells which kind of string is open
 
@@ -98,6 +100,8 @@ class Emulator:
         fed = Fed()
         self._native.write(_CANCEL)
         self._scanner = EscapeScanner()
+        # There were no more marks than bytes: no ordinal is used twice.
+        self.marks_seen += count
         if not self._native.alternate():
             self._native.write(_SCROLL_SCREEN_OUT)
         self._drain(fed)
@@ -161,6 +165,7 @@ class Emulator:
             "held": self._scanner.held.decode("latin-1"),
             "introducer": self._introducer.decode("latin-1"),
             "marks": [_packed(mark) for mark in self.marks],
+            "marks_seen": self.marks_seen,
         }
         return json.dumps(header).encode() + b"\n" + state
 
@@ -180,6 +185,7 @@ class Emulator:
             emulator._scanner = EscapeScanner(header["held"].encode("latin-1"))
             emulator._introducer = header["introducer"].encode("latin-1")
             emulator.marks = deque((_unpacked(*mark) for mark in header["marks"]), RECENT_MARKS)
+            emulator.marks_seen = header["marks_seen"]
             emulator._moved = {}
         except (ValueError, KeyError, TypeError, GhosttyError) as err:
             raise TerminalError("The saved screen is damaged; it can't be restored.") from err
@@ -195,7 +201,8 @@ class Emulator:
         was_alternate = self._native.alternate()
         self._write(cut.sequence)
         if cut.escape is Escape.MARK:
-            mark = _mark(cut.text, self.position())
+            self.marks_seen += 1
+            mark = _mark(cut.text, self.position(), self.marks_seen)
             self.marks.append(mark)
             fed.marks.append(mark)
         elif cut.escape is Escape.RESET or (cut.escape is Escape.CLEAR and not was_alternate):
@@ -315,13 +322,13 @@ def line_from(epoch: int, number: int, styled: str, wrapped: bool) -> Line:
 
 
 def _packed(mark: Mark) -> list[Any]:
-    return [mark.kind, mark.parameters, mark.at.epoch, mark.at.line, mark.at.column]
+    return [mark.kind, mark.parameters, mark.at.epoch, mark.at.line, mark.at.column, mark.ordinal]
 
 
-def _unpacked(kind: str, parameters: str, epoch: int, line: int, column: int) -> Mark:
-    return Mark(kind, parameters, Position(epoch, line, column))
+def _unpacked(kind: str, parameters: str, epoch: int, line: int, column: int, ordinal: int) -> Mark:
+    return Mark(kind, parameters, Position(epoch, line, column), ordinal)
 
 
-def _mark(text: bytes, at: Position) -> Mark:
+def _mark(text: bytes, at: Position, ordinal: int) -> Mark:
     kind, _, parameters = text.decode("utf-8", "replace").partition(";")
-    return Mark(kind, parameters, at)
+    return Mark(kind, parameters, at, ordinal)

@@ -127,12 +127,17 @@ class TitleChanged:
 
 @dataclass(frozen=True, slots=True)
 class MarkSeen:
-    """A shell-integration mark, OSC 133: `kind` is its letter, `parameters` the rest, `at` its place."""
+    """A shell-integration mark, OSC 133: `kind` is its letter, `parameters` the rest, `at` its place.
+
+    `ordinal` grows with every mark of the tab. It is the same when output is read again after a crash of the agent,
+    so that no mark counts twice; after lost output numbers are left out, none is used again.
+    """
 
     tab_id: str
     kind: str
     parameters: str
     at: Position
+    ordinal: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,7 @@ class PtyTerminal(Terminal):
 
     async def marks(self, tab_id: str) -> Sequence[MarkSeen]:
         recent = self._stream(tab_id).emulator.marks
-        return [MarkSeen(tab_id, mark.kind, mark.parameters, mark.at) for mark in recent]
+        return [MarkSeen(tab_id, mark.kind, mark.parameters, mark.at, mark.ordinal) for mark in recent]
 
     async def text_between(self, tab_id: str, start: Position, end: Position, *, max_bytes: int = 200_000) -> Excerpt:
         stream = self._stream(tab_id)

@@ -163,7 +163,7 @@ class TabStream:
         self.transcript.append(fed.lines)
         tab_id = self.info.tab_id
         for mark in fed.marks:
-            self._events.tell(MarkSeen(tab_id, mark.kind, mark.parameters, mark.at))
+            self._events.tell(MarkSeen(tab_id, mark.kind, mark.parameters, mark.at, mark.ordinal))
         if fed.title is not None:
             self._events.tell(TitleChanged(tab_id, fed.title))
         self._events.tell(Changed(tab_id))
@@ -215,6 +215,8 @@ def _resume(info: TabInfo, transcript: Transcript) -> tuple[Emulator, int]:
         try:
             return Emulator.restore(saved.snapshot), saved.offset
         except TerminalError:
-            # Saved by another version: the log stays, the screen is made again from later output.
-            return Emulator(info.size, epoch=transcript.next_epoch), saved.offset
+            # Saved by another version: the log stays, the screen is made again from later output. There were no more
+            # marks than bytes, so their ordinals go on above all that were given.
+            emulator = Emulator(info.size, epoch=transcript.next_epoch, marks_seen=saved.offset)
+            return emulator, saved.offset
     return Emulator(info.size, epoch=transcript.next_epoch), 0

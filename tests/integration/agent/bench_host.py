@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semo_agent.host import Host, Sessions
+from semo_agent.journal import Journal
 from semo_agent.office import Verdict
 from semo_agent.profiles.profile import Profiles
 from semo_agent.records import SessionRecords
@@ -110,12 +111,15 @@ async def bench_in(
     terminal = PtyTerminal(folder / "holder")
     records = SessionRecords(folder / "sessions")
     records.prepare()
+    journal = Journal(folder / "journal.sqlite")
+    await journal.open()
     host = Host(
         terminal=terminal,
         office=office,
         sessions=Sessions(stop),
         profiles=Profiles(folder / "profiles"),
         records=records,
+        journal=journal,
         environment={"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", **environment},
         stop=stop,
         clock=time.monotonic,
@@ -134,5 +138,6 @@ async def bench_in(
         await events.settle(5.0)
         for session in host.sessions:
             await host.keep(session)
+        await journal.close()
     for failure in (tasks.failure, events.failure):
         assert failure is None, repr(failure)

@@ -102,6 +102,9 @@ class RecordingOffice(Office):
     async def claim(self) -> Sequence[ClaimedCommand]:
         return []
 
+    async def confirm(self, claim: Claim) -> None:
+        self._fenced(claim)
+
     async def report_stage(
         self, claim: Claim, step: Step, evidence: dict[str, JsonValue], session: SessionReport | None = None
     ) -> None:

@@ -3,17 +3,19 @@
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from semo_agent.journal import Entry, Journal, Phase
+from semo_agent.office import Claim
 from semo_agent.reconciliation import Reconciliation
-from semo_agent.records import record_of
+from semo_agent.session import Turn
 from semo_agent.terminals.base import LaunchSpec
 from semo_office.errors import ErrorCode
-from semo_office.models import SendPrompt, SendText, SessionStatus, Stage
+from semo_office.models import AgentCommand, SendPrompt, SendText, SessionStatus, Stage
 from tests.integration.agent.bench_host import Bench, bench_in
 from tests.integration.agent.holder_end import end_holder
 from tests.integration.agent.recording_office import RecordingOffice
@@ -29,6 +31,20 @@ class Machine:
     def agent(self) -> AbstractAsyncContextManager[Bench]:
         """One life."""
         return bench_in(self.folder, self.folder / "home", {"SHELL": "/bin/bash"}, office=self.office)
+
+    def give_back(self, command: AgentCommand) -> AgentCommand:
+        """The office gave the command back, and it is claimed again."""
+        claimed_anew = command.model_copy(update={"claim_token": uuid4()})
+        self.office.commands[command.id].command = claimed_anew
+        return claimed_anew
+
+
+async def rewrite_history(machine: Machine, entry: Entry) -> None:
+    """As if the agent had been killed when the journal said this."""
+    journal = Journal(machine.folder / "journal.sqlite")
+    await journal.open()
+    await journal.advance(entry)
+    await journal.close()
 
 
 @pytest.fixture
@@ -73,26 +89,81 @@ async def test_what_may_have_been_typed_is_not_typed_again(machine: Machine) -> 
         row = await first.shell()
         command = first.take(row, SendPrompt(prompt="sleep 100"))
         await first.office.reached(command, Stage.ACCEPTED)
-        record = record_of(first.live(row))
-        assert record is not None
-        assert record.turn is not None
-    first.host.records.write(record.model_copy(update={"turn": replace(record.turn, entered=False)}))
+        turn = first.live(row).turn
+    await rewrite_history(machine, Entry(command.id, row.session_id, Phase.TYPING, turn))
     async with machine.agent() as second:
         await reconcile(second)
         assert (await second.office.verdict(command)).error is ErrorCode.INDETERMINATE
 
 
-async def test_what_was_given_back_after_typing_began_is_not_typed_again(machine: Machine) -> None:
+async def test_what_was_given_back_while_it_ran_is_followed_when_it_is_claimed_again(machine: Machine) -> None:
+    async with machine.agent() as first:
+        row = await first.shell()
+        command = first.take(row, SendPrompt(prompt="read line; echo $line"))
+        await first.office.reached(command, Stage.ACCEPTED)
+    claimed_anew = machine.give_back(command)
+    async with machine.agent() as second:
+        await reconcile(second)
+        second.worker.take(claimed_anew)
+        await second.do(row, SendText(text="once", answer=True))
+        verdict = await second.office.verdict(command)
+        assert verdict.result is not None
+        assert verdict.result["output"] == "once\nonce"
+
+
+async def test_what_was_given_back_and_may_have_been_typed_is_not_typed_again(machine: Machine) -> None:
     async with machine.agent() as first:
         row = await first.shell()
         command = first.take(row, SendPrompt(prompt="sleep 100"))
         await first.office.reached(command, Stage.ACCEPTED)
-    claimed_anew = command.model_copy(update={"claim_token": uuid4()})
-    machine.office.commands[command.id].command = claimed_anew
+        turn = first.live(row).turn
+    await rewrite_history(machine, Entry(command.id, row.session_id, Phase.TYPING, turn))
+    claimed_anew = machine.give_back(command)
     async with machine.agent() as second:
         await reconcile(second)
         second.worker.take(claimed_anew)
         assert (await second.office.verdict(command)).error is ErrorCode.INDETERMINATE
+
+
+async def test_a_text_that_was_written_is_not_written_again(machine: Machine) -> None:
+    async with machine.agent() as first:
+        row = await first.shell()
+        command = first.office.write(row.session_id, SendText(text="x"))
+        await first.host.journal.begin(Entry(command.id, row.session_id, Phase.WRITTEN))
+    async with machine.agent() as second:
+        await reconcile(second)
+        assert (await second.office.verdict(command)).error is None
+        screen = await second.host.terminal.screen(str(second.live(row).tab_id))
+        assert not any(line.text.endswith("x") for line in screen.rows)
+
+
+async def test_half_a_prompt_is_cleared_before_the_next_one(machine: Machine) -> None:
+    async with machine.agent() as first:
+        row = await first.shell()
+        session = first.live(row)
+        command = first.office.write(row.session_id, SendPrompt(prompt="echo half"))
+        claim = Claim(command.id, command.claim_token or uuid4())
+        turn = Turn(claim=claim, number=session.sighting.begun + 1, text_bytes=9, bracketed=True)
+        await first.host.journal.begin(Entry(command.id, row.session_id, Phase.TYPING, turn))
+        await first.host.terminal.write(str(session.tab_id), b"\x1b[200~echo ha")
+    async with machine.agent() as second:
+        await reconcile(second)
+        assert (await second.office.verdict(command)).error is ErrorCode.INDETERMINATE
+        verdict = await second.prompt(row, "echo whole")
+        assert verdict.result is not None
+        assert verdict.result["output"] == "whole"
+
+
+async def test_marks_that_were_read_but_not_kept_count(machine: Machine) -> None:
+    async with machine.agent() as first:
+        row = await first.shell()
+        before = first.host.records.read_all()[row.session_id]
+        await first.prompt(row, "true")
+        seen = first.live(row).sighting
+    first.host.records.write(before)
+    async with machine.agent() as second:
+        await reconcile(second)
+        assert second.live(row).sighting.ended == seen.ended
 
 
 async def test_a_session_without_a_record_is_known_by_its_marks(machine: Machine) -> None:

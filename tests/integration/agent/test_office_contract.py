@@ -58,6 +58,7 @@ async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
             stop=Stop(),
             random=random.random,
             claimable=lambda: None,
+            clocks=lambda: (0.0, 0.0),
         )
         yield Case(office, session_id, Claim(command.id, token_of(claimed)), result)
 

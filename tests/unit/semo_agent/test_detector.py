@@ -1,5 +1,6 @@
 """From marks to states and turns, without a terminal."""
 
+from dataclasses import replace
 from functools import reduce
 
 from semo_agent.detector import CONTINUATION, FINISHED_KEPT, Sighting, observe
@@ -142,3 +143,10 @@ def test_only_the_last_turns_are_kept() -> None:
     assert after.ended == FINISHED_KEPT + 5
     assert after.finished_turn(5) is None
     assert after.finished_turn(FINISHED_KEPT + 5) is not None
+
+
+def test_a_mark_that_was_seen_changes_nothing_when_it_is_read_again() -> None:
+    marks = [replace(mark(kind), ordinal=number) for number, kind in enumerate("ABCDAB", 1)]
+    once = seen(*marks)
+    assert once.ended == 1
+    assert seen(*marks[2:], start=once) == once

@@ -134,10 +134,10 @@ def test_invalid_utf8_is_shown_as_replacement_characters() -> None:
 def test_marks_stand_where_the_stream_stood(end: bytes) -> None:
     stream = b"\x1b]133;A" + end + b"$ \x1b]133;B" + end + b"ls\r\n\x1b]133;C" + end + b"out\r\n\x1b]133;D;3;x=y" + end
     assert run(b"\r\n" * 3 + stream).marks == [
-        Mark("A", "", Position(0, 3, 0)),
-        Mark("B", "", Position(0, 3, 2)),
-        Mark("C", "", Position(0, 4, 0)),
-        Mark("D", "3;x=y", Position(0, 5, 0)),
+        Mark("A", "", Position(0, 3, 0), 1),
+        Mark("B", "", Position(0, 3, 2), 2),
+        Mark("C", "", Position(0, 4, 0), 3),
+        Mark("D", "3;x=y", Position(0, 5, 0), 4),
     ]
 
 
@@ -304,3 +304,19 @@ def test_a_row_is_split_at_a_column_of_the_terminal(text: str, column: int, part
 
 def test_width_counts_cells() -> None:
     assert [text_width(text) for text in ("abc", "한글", "e\u0301", "👩‍👩‍👧‍👦", "")] == [3, 4, 1, 2, 0]
+
+
+def test_marks_that_are_read_again_have_the_same_ordinals() -> None:
+    emulator = Emulator(Size(80, 24))
+    emulator.feed(b"\x1b]133;A\x07$ \x1b]133;B\x07")
+    saved, later = emulator.snapshot(), b"ls\r\n\x1b]133;C\x07out\r\n\x1b]133;D;0\x07"
+    marks = emulator.feed(later).marks
+    assert [mark.ordinal for mark in marks] == [3, 4]
+    assert Emulator.restore(saved).feed(later).marks == marks
+
+
+def test_no_ordinal_is_used_twice_after_lost_output() -> None:
+    emulator = Emulator(Size(80, 24))
+    emulator.feed(b"\x1b]133;A\x07")
+    emulator.lose(100)
+    assert [mark.ordinal for mark in emulator.feed(b"\x1b]133;B\x07").marks] == [102]

@@ -9,9 +9,7 @@ import pytest
 
 from semo_agent.detector import Sighting, TurnFacts
 from semo_agent.errors import ConfigurationError
-from semo_agent.office import Claim
 from semo_agent.records import SessionRecord, SessionRecords
-from semo_agent.session import Turn
 from semo_agent.terminals.base import ExitStatus, Position
 from semo_office.models import SessionStatus
 
@@ -25,7 +23,6 @@ RECORD = SessionRecord(
         status=SessionStatus.EXECUTING, composer=Position(1, 2, 3), turn=FACTS, begun=1, finished=(FACTS,),
         exit=ExitStatus(code=1),
     ),
-    turn=Turn(Claim(uuid4(), uuid4()), number=1, text_bytes=4, bracketed=True, entered=True, echo_ends=Position(0, 2)),
 )  # fmt: skip
 
 
