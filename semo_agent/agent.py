@@ -19,6 +19,7 @@ from semo_agent.failpoints import Failpoints
 from semo_agent.host import Host, Sessions
 from semo_agent.identity import host_id_of, host_name, only_agent, owner_id_of
 from semo_agent.journal import Journal
+from semo_agent.lease import Lease
 from semo_agent.office import LinkedOffice
 from semo_agent.profiles.profile import Profiles
 from semo_agent.reconciliation import Reconciliation
@@ -195,7 +196,7 @@ class Agent:
             stop=self._stop,
             random=random.random,
             claimable=self._poke,
-            clocks=lambda: (time.monotonic(), time.time()),
+            lease=Lease(time.monotonic, time.time),
         )
 
     def _make_host(self, environment: Mapping[str, str]) -> Host:

@@ -10,6 +10,7 @@ import structlog
 from pydantic import JsonValue
 
 from semo_agent.errors import ClaimLost, Stopping, Superseded
+from semo_agent.lease import Lease
 from semo_agent.stopping import Stop
 from semo_office.commands import CommandRepository, Reported
 from semo_office.errors import CommandError, ErrorCode, LinkError
@@ -18,13 +19,10 @@ from semo_office.sessions import SessionStore
 
 Answer = TypeVar("Answer")
 Step = Literal[Stage.TYPED, Stage.ACCEPTED]
-Clocks = Callable[[], tuple[float, float]]
 
 CLAIM_LIMIT = 20
 RETRY_FIRST_S = 0.25
 RETRY_SLOWEST_S = 5.0
-LEASE_SURE_S = 10.0
-"""A lease renewed within this time has not lapsed; it lasts 15 s."""
 
 _log = structlog.get_logger(__name__)
 
@@ -93,8 +91,7 @@ class Office(Protocol):
 class LinkedOffice(Office):
     """The office over the link. random: pauses between tries have full jitter.
 
-    `claimable` is called where a report may have let a waiting command begin. clocks: s, monotonic and wall; one of the
-    two runs on whatever stops this process, the machine's sleep included.
+    `claimable` is called where a report may have let a waiting command begin.
     """
 
     def __init__(
@@ -107,7 +104,7 @@ class LinkedOffice(Office):
         stop: Stop,
         random: Callable[[], float],
         claimable: Callable[[], None],
-        clocks: Clocks,
+        lease: Lease,
     ) -> None:
         self._commands = commands
         self._sessions = sessions
@@ -116,13 +113,16 @@ class LinkedOffice(Office):
         self._stop = stop
         self._random = random
         self._claimable = claimable
-        self._clocks = clocks
-        self._renewed_at: tuple[float, float] | None = None
+        self._lease = lease
 
     async def claim(self) -> Sequence[ClaimedCommand]:
         """One try only: the claim loop has its own rhythm. Raises LinkError."""
         with _translated():
-            return await self._commands.claim_commands(self._instance, CLAIM_LIMIT)
+            claimed = await self._commands.claim_commands(self._instance, CLAIM_LIMIT)
+        for each in claimed:
+            if each.command.claim_token is not None:
+                self._lease.note_claim(each.command.claim_token)
+        return claimed
 
     async def patiently(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         """Ask until the office answers. Raises what it refuses with, Superseded, ClaimLost, Stopping."""
@@ -152,7 +152,7 @@ class LinkedOffice(Office):
             await self._commands.expire_commands()
 
     async def confirm(self, claim: Claim) -> None:
-        if self._lease_is_sure():
+        if self._lease.covers(claim.token):
             return
         await self.patiently(self._renew)
         await self.patiently(lambda: self._commands.report_stage(claim.command_id, claim.token, Stage.CLAIMED))
@@ -177,6 +177,7 @@ class LinkedOffice(Office):
                 session=session,
             )
         )
+        self._lease.drop_claim(claim.token)
         self._note_waiting(done)
         if done.kept != "completed":
             _log.info("completed_before", command_id=str(claim.command_id), kept=done.kept)
@@ -202,15 +203,9 @@ class LinkedOffice(Office):
         await self.patiently(self._commands.expire_commands)
 
     async def _renew(self, *, take: bool = False, slept_ms: int = 0) -> None:
-        # As of the request: the office counts from a later moment.
-        asked_at = self._clocks()
+        asked = self._lease.now()
         await self._commands.renew_leases(self._instance, take=take, slept_ms=slept_ms)
-        self._renewed_at = asked_at
-
-    def _lease_is_sure(self) -> bool:
-        if self._renewed_at is None:
-            return False
-        return max(now - then for now, then in zip(self._clocks(), self._renewed_at, strict=True)) < LEASE_SURE_S
+        self._lease.note_renewal(asked)
 
     def _note_waiting(self, reported: Reported) -> None:
         if reported.waiting:

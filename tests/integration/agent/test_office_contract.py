@@ -1,6 +1,7 @@
 """What the agent may rely on, held against the real office and against the one in memory that other tests use."""
 
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -8,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from semo_agent.errors import ClaimLost
+from semo_agent.lease import Lease
 from semo_agent.office import Claim, LinkedOffice, Office, Verdict
 from semo_agent.stopping import Stop
 from semo_office.errors import ErrorCode
@@ -58,7 +60,7 @@ async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
             stop=Stop(),
             random=random.random,
             claimable=lambda: None,
-            clocks=lambda: (0.0, 0.0),
+            lease=Lease(time.monotonic, time.time),
         )
         yield Case(office, session_id, Claim(command.id, token_of(claimed)), result)
 

@@ -1,0 +1,57 @@
+"""What this process knows of its lease without asking: whether the office may have given its claims away."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+SURE_S: Final = 10.0
+"""A lease renewed within this time has not lapsed; it lasts 15 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """s of the monotonic clock and of the wall clock."""
+
+    monotonic: float
+    wall: float
+
+    def until(self, later: "Moment") -> float:
+        """How long it was, s: one clock stands still while the machine sleeps, the other may be set back."""
+        return max(later.monotonic - self.monotonic, later.wall - self.wall)
+
+
+class Lease:
+    """The lease of this process, and the claims made under it, each by its token.
+
+    A renewal that comes too late does not mend it: what was claimed before may be somebody else's since.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], wall: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._wall = wall
+        self._renewed: Moment | None = None
+        self._lapses = 0
+        self._claims: dict[UUID, int] = {}
+
+    def now(self) -> Moment:
+        return Moment(self._monotonic(), self._wall())
+
+    def note_renewal(self, asked: Moment) -> None:
+        """The office renewed it; it counts from a moment after it was asked."""
+        if not self._is_fresh():
+            self._lapses += 1
+        self._renewed = asked
+
+    def note_claim(self, token: UUID) -> None:
+        self._claims[token] = self._lapses
+
+    def drop_claim(self, token: UUID) -> None:
+        self._claims.pop(token, None)
+
+    def covers(self, token: UUID) -> bool:
+        """The claim can't have been given away: the lease was never near its end since it was made."""
+        return self._is_fresh() and self._claims.get(token) == self._lapses
+
+    def _is_fresh(self) -> bool:
+        return self._renewed is not None and self._renewed.until(self.now()) < SURE_S
