@@ -155,28 +155,33 @@ class LinkedOffice(Office):
         if self._lease.covers(claim.token):
             return
         await self.patiently(self._renew)
-        await self.patiently(lambda: self._commands.report_stage(claim.command_id, claim.token, Stage.CLAIMED))
+        with self._looking_again():
+            await self.patiently(lambda: self._commands.report_stage(claim.command_id, claim.token, Stage.CLAIMED))
 
     async def report_stage(
         self, claim: Claim, step: Step, evidence: dict[str, JsonValue], session: SessionReport | None = None
     ) -> None:
-        reported = await self.patiently(
-            lambda: self._commands.report_stage(claim.command_id, claim.token, step, evidence=evidence, session=session)
-        )
+        with self._looking_again():
+            reported = await self.patiently(
+                lambda: self._commands.report_stage(
+                    claim.command_id, claim.token, step, evidence=evidence, session=session
+                )
+            )
         self._note_waiting(reported)
 
     async def complete(self, claim: Claim, verdict: Verdict, session: SessionReport | None = None) -> None:
-        done = await self.patiently(
-            lambda: self._commands.complete_command(
-                claim.command_id,
-                claim.token,
-                result=verdict.result,
-                error=verdict.error,
-                message=verdict.message,
-                evidence=verdict.evidence,
-                session=session,
+        with self._looking_again():
+            done = await self.patiently(
+                lambda: self._commands.complete_command(
+                    claim.command_id,
+                    claim.token,
+                    result=verdict.result,
+                    error=verdict.error,
+                    message=verdict.message,
+                    evidence=verdict.evidence,
+                    session=session,
+                )
             )
-        )
         self._lease.drop_claim(claim.token)
         self._note_waiting(done)
         if done.kept != "completed":
@@ -201,6 +206,15 @@ class LinkedOffice(Office):
 
     async def give_back(self) -> None:
         await self.patiently(self._commands.expire_commands)
+
+    @contextmanager
+    def _looking_again(self) -> Iterator[None]:
+        """A command that is not ours any more may wait to be claimed anew."""
+        try:
+            yield
+        except ClaimLost:
+            self._claimable()
+            raise
 
     async def _renew(self, *, take: bool = False, slept_ms: int = 0) -> None:
         asked = self._lease.now()

@@ -13,11 +13,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 from uuid import UUID
 
+import psycopg
 from pydantic import JsonValue
 
+from semo_hub.postgres import SUPERUSER, Postgres
 from semo_office.commands import CommandRepository, Outcome
 from semo_office.config import CredentialsFile
 from semo_office.dispatcher import CommandDispatcher
@@ -64,6 +66,8 @@ class Machine:
     path: Path
     told: dict[str, str] = field(default_factory=dict)
     """What the last `semo up` printed."""
+    variables: dict[str, str] = field(default_factory=dict)
+    """More of the environment of every `semo`."""
 
     @property
     def state(self) -> Path:
@@ -83,6 +87,7 @@ class Machine:
             "PYTHONPATH": str(ROOT),
             "SEMO_STATE_DIR": str(self.state),
             "SEMO_CONFIG_DIR": str(self.path / "config"),
+            **self.variables,
         }
 
     def semo(self, *arguments: str, stdin: bytes = b"", cwd: Path | None = None, state: Path | None = None) -> Ended:
@@ -169,6 +174,17 @@ class Machine:
         """Ids and states of what lives, to see that nothing was added or lost."""
         rows = self.ask(lambda link: link.select("agent_sessions", order=["created_at"]))
         return [(str(row["session_id"]), str(row["status"])) for row in rows if row["status"] != "terminated"]
+
+    def pid_of(self, service: str) -> int:
+        """The process that serves as hub or agent."""
+        record = json.loads((self.state / "run" / f"{service}.json").read_bytes())
+        return int(record["pid"])
+
+    def superuser(self, statement: LiteralString) -> None:
+        """Change the database behind everybody's back."""
+        conninfo = Postgres(self.state / "postgres").conninfo(SUPERUSER)
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            connection.execute(statement)
 
     def processes(self) -> dict[int, str]:
         """Every process with the state folder in its command line, by pid."""

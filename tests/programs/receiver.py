@@ -3,7 +3,8 @@
     receiver.py RECORD.jsonl [--work SECONDS] [--slow-read] [--unbracketed] [--deaf]
 
 It asks for bracketed paste and shows "> " between OSC 133 A and B. CR outside of a paste submits what came
-before: OSC 133 C, a line with the count, OSC 133 D and the next prompt. Ctrl-D ends it. Each line of the
+before: OSC 133 C, a line with the count, OSC 133 D and the next prompt. Ctrl-C outside of a paste discards what came
+before and shows a new prompt, as a shell does. Ctrl-D ends it. Each line of the
 record is one read (`at`, `hex`) or one prompt (`prompt`, `sha256`, `bytes`, `cr_separate`: CR came in a later
 read than the end of the paste).
 `--slow-read` reads 4 kB every 20 ms, `--deaf` reads nothing at all.
@@ -35,6 +36,7 @@ class Composer:
         self.body = b""
         self.pending = b""
         self.pasting = False
+        self.interrupted = False
         self.ended_in_read = -1
         self.reads = 0
 
@@ -52,6 +54,8 @@ class Composer:
             elif not self.pasting and self.pending[:1] == b"\r":
                 prompts.append((self.body, self.ended_in_read < self.reads))
                 self.body, self.pending = b"", self.pending[1:]
+            elif not self.pasting and self.pending[:1] == b"\x03":
+                self.body, self.pending, self.interrupted = b"", self.pending[1:], True
             else:
                 self._take(marker)
         return prompts
@@ -63,10 +67,10 @@ class Composer:
             self.ended_in_read = self.reads
 
     def _take(self, marker: bytes) -> None:
-        """Move plain bytes to the body, up to what may be a marker or CR."""
+        """Move plain bytes to the body, up to what may be a marker, CR or Ctrl-C."""
         stops = [self.pending.find(marker[:1], 1)]
         if not self.pasting:
-            stops.append(self.pending.find(b"\r", 1))
+            stops += [self.pending.find(b"\r", 1), self.pending.find(b"\x03", 1)]
         end = min((stop for stop in stops if stop > 0), default=len(self.pending))
         self.body, self.pending = self.body + self.pending[:end], self.pending[end:]
 
@@ -96,6 +100,10 @@ def serve(file: TextIO, work: float, slow: bool) -> None:
             record(file, prompt=count, sha256=digest, bytes=len(body), cr_separate=separate)
             time.sleep(work)
             show(f"prompt {count}: {len(body)} bytes\r\n\x1b]133;D;0\x07")
+            prompt()
+        if composer.interrupted:
+            composer.interrupted = False
+            show("^C\r\n")
             prompt()
         if slow:
             time.sleep(SLOW_READ_SECONDS)
