@@ -25,7 +25,7 @@ VERSION: Final = 1
 BUSY_S: Final = 5.0
 _TURN: Final = TypeAdapter(Turn)
 _TABLE: Final = """
-create table if not exists typed (
+create table typed (
     command_id text primary key,
     session_id text not null,
     phase text not null check (phase in ('typing', 'entered', 'written')),
@@ -38,7 +38,7 @@ class Phase(StrEnum):
     """How far a command got. `typing`: any number of its bytes may have arrived."""
 
     TYPING = "typing"
-    ENTERED = "entered"  # a prompt with its Enter
+    ENTERED = "entered"  # the Enter of a prompt was sent, or was about to be
     WRITTEN = "written"  # typed text that is no prompt
 
 
@@ -107,11 +107,11 @@ class Journal:
             ) from err
 
     def _open(self) -> None:
-        # Before SQLite: its own files inherit these permissions.
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-        database = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        if not self._path.exists():
+            _make(self._path)
+        database = _connect(self._path)
         try:
-            _prepare(database)
+            _check(database)
         except sqlite3.DatabaseError:
             database.close()
             raise
@@ -161,14 +161,34 @@ class Journal:
         return [entry for entry in (_unpacked(*row) for row in rows) if entry.command_id not in self._done]
 
 
-def _prepare(database: sqlite3.Connection) -> None:
+def _make(path: Path) -> None:
+    """Whole or not at all: a file of this name without our table is damaged, never a first start."""
+    draft = path.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    # Before SQLite: its own files inherit these permissions.
+    os.close(os.open(draft, os.O_RDWR | os.O_CREAT, 0o600))
+    database = _connect(draft)
+    try:
+        database.execute("pragma journal_mode = wal")
+        database.execute(_TABLE)
+        database.execute(f"pragma user_version = {VERSION:d}")
+    finally:
+        database.close()
+    draft.replace(path)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+
+
+def _check(database: sqlite3.Connection) -> None:
     [version] = database.execute("pragma user_version").fetchone()
-    if version not in (0, VERSION):
+    if version != VERSION:
         raise sqlite3.DatabaseError(f"version {version} is unknown to this SEMO")
-    database.execute("pragma journal_mode = wal")
+    [found] = database.execute("pragma quick_check").fetchone()
+    if found != "ok":
+        raise sqlite3.DatabaseError(found)
     database.execute("pragma synchronous = full")
-    database.execute(_TABLE)
-    database.execute(f"pragma user_version = {VERSION:d}")
 
 
 def _packed(entry: Entry) -> tuple[str, str, str, str | None]:

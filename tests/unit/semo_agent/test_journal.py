@@ -107,7 +107,17 @@ def another_version(path: Path) -> None:
     database.close()
 
 
-@pytest.mark.parametrize("damage", [another_file, another_version])
+def an_empty_file(path: Path) -> None:
+    path.touch()
+
+
+def another_database(path: Path) -> None:
+    database = sqlite3.connect(path)
+    database.execute("create table other (id integer)")
+    database.close()
+
+
+@pytest.mark.parametrize("damage", [another_file, another_version, an_empty_file, another_database])
 async def test_a_file_that_is_not_ours_is_refused_and_left_alone(path: Path, damage: Callable[[Path], None]) -> None:
     damage(path)
     before = path.read_bytes()  # noqa: ASYNC240 - a few bytes of a test's own
