@@ -94,8 +94,8 @@ class Host:
     async def keep(self, session: Session) -> None:
         """Put on disk what is known of the session now."""
         async with session.keeping:
-            if (record := record_of(session)) is not None and not session.end_is_told:
-                await asyncio.to_thread(self.records.write, record)
+            if not session.end_is_told:
+                await asyncio.to_thread(self.records.write, record_of(session))
 
     async def keep_turn(self, session: Session, turn: Turn) -> None:
         """Make this the session's turn, in the journal as well."""

@@ -95,13 +95,15 @@ class Lifecycle:
     async def _open(self, session: Session, wanted: CreateSession) -> None:
         # A terminate of the same moment finds either no tab, and none is opened any more, or the tab.
         async with session.writing:
-            if session.sighting.over:
+            if session.sighting.over and (session.tab_id is None or session.ending):
                 raise CommandError(ErrorCode.SESSION_EXITED)
             if session.tab_id is not None:
                 return
             cwd = await self._working_folder(session)
             launched = await asyncio.to_thread(prepare_launch, session.profile, str(session.id), self._host.environment)
             session.mark_id = launched.mark_id
+            # Should this process end while it opens the tab, the next one knows whose marks count.
+            await self._host.keep(session)
             spec = LaunchSpec(
                 tag=str(session.id), argv=launched.argv, cwd=cwd, env=launched.env, size=Size(wanted.cols, wanted.rows)
             )

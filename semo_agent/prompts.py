@@ -61,8 +61,16 @@ class Prompts:
 
     async def go_on(self, session: Session, turn: Turn) -> Verdict:
         """Follow a turn that was typed before. Raises CommandError."""
-        async with session.lane:
-            await self._see_accepted(session, turn)
+        try:
+            async with session.lane:
+                await self._see_accepted(session, turn)
+        except CommandError as err:
+            if err.code is not ErrorCode.TIMEOUT:
+                raise
+            # Its Enter was never sent, it seems: then the text still stands in the way of the next one.
+            session.change_turn(None)
+            await self.clear_composer(session)
+            raise CommandError(ErrorCode.INDETERMINATE, UNKNOWN_ARRIVAL) from err
         return await self._see_ended(session, turn)
 
     async def clear_composer(self, session: Session) -> None:
@@ -114,10 +122,12 @@ class Prompts:
             await self._paste(session, prompt.prompt)
             self._host.failpoints.reach("after_paste")
             await self._host.sleep(session.profile.typing.enter_gap_ms / 1000)
+            # Before the Enter: whoever finds this after a crash looks whether the program took it, and whoever does
+            # not find it knows that nothing was entered.
             echo_ends = await self._row_below_cursor(session)
-            await self._host.terminal.press(_tab(session), Key.ENTER)
             turn = replace(turn, entered=True, echo_ends=echo_ends, entered_at=self._host.clock())
             await self._host.keep_turn(session, turn)
+            await self._host.terminal.press(_tab(session), Key.ENTER)
             return turn
 
     async def _begin(self, session: Session, claim: Claim, prompt: SendPrompt) -> Turn:

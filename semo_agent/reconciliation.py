@@ -1,7 +1,7 @@
 """At the agent's start: what lives in the terminal against what the office believes."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
@@ -24,6 +24,9 @@ from semo_office.errors import ErrorCode
 from semo_office.models import AgentCommand, CommandType, SessionInfo, SessionReport, SessionStatus, Stage
 
 TERMINAL_GONE: Final = "the terminal is gone"
+LAST_WORDS_S: Final = 10.0
+
+_GONE: Final = Verdict(error=ErrorCode.SESSION_EXITED, message=f"The session ended: {TERMINAL_GONE}.")
 
 _log = structlog.get_logger(__name__)
 
@@ -45,6 +48,8 @@ class Reconciliation:
         for row in rows:
             if (tab := tabs.pop(str(row.session_id), None)) is not None:
                 await self._adopt(row, tab, records.pop(row.session_id, None))
+                if row.status is SessionStatus.CREATING and tab.exit is not None:
+                    await self._finish_creation(row, begun)
         await self._bury_lost([row for row in rows if self._host.sessions.find(row.session_id) is None], begun)
         await self._close_strays(list(tabs.values()))
         for session_id in records:
@@ -58,7 +63,7 @@ class Reconciliation:
     async def _adopt(self, row: SessionInfo, tab: TabInfo, record: SessionRecord | None) -> None:
         profile = await asyncio.to_thread(profile_or_fallback, self._host.profiles, row.profile)
         session = self._host.new_session(row.session_id, profile)
-        if record is not None and record.tab_id == tab.tab_id:
+        if record is not None and record.tab_id in (None, tab.tab_id):
             session.restore(record.sighting, record.mark_id)
             self._remembered.add(session.id)
         else:
@@ -74,6 +79,7 @@ class Reconciliation:
     async def _settle_typed(self, begun: Mapping[UUID, AgentCommand]) -> None:
         """Bring each command of the journal to its end where the office waits for it; drop what is over."""
         entries = await self._host.journal.entries()
+        await self._fail_unexplained(begun, {entry.command_id for entry in entries})
         waiting = await self._waiting_among(entries)
         for entry in entries:
             session = self._host.sessions.find(entry.session_id)
@@ -83,6 +89,24 @@ class Reconciliation:
                 await self._settle(session, entry, Claim(command.id, command.claim_token))
             elif entry.command_id not in waiting:
                 self._host.journal.forget(entry.command_id)
+
+    async def _finish_creation(self, row: SessionInfo, begun: Sequence[AgentCommand]) -> None:
+        """A program that ended unseen before its first prompt: whoever started it learns how."""
+        session = self._host.sessions.find(row.session_id)
+        for command in begun:
+            is_creation = command.command_type is CommandType.CREATE_SESSION and command.session_id == row.session_id
+            if session is not None and is_creation and command.claim_token is not None:
+                # Its last words are read before they are quoted.
+                await session.until(lambda: session.sighting.over, LAST_WORDS_S)
+                claim = Claim(command.id, command.claim_token)
+                await self._worker.conclude(row.session_id, claim, self._worker.create_session(command))
+
+    async def _fail_unexplained(self, begun: Mapping[UUID, AgentCommand], typed: Set[UUID]) -> None:
+        """Begun beyond its claim, and not in the journal: its turn can't be found any more, but its lane goes on."""
+        for command in begun.values():
+            lives = self._host.sessions.find(command.session_id) is not None
+            if lives and command.stage is not Stage.CLAIMED and command.id not in typed:
+                await self._fail(command, Verdict(error=ErrorCode.INDETERMINATE, message=UNKNOWN_ARRIVAL))
 
     async def _waiting_among(self, entries: Sequence[Entry]) -> set[UUID]:
         """What the office has taken back of it: it is handed out once more, and the journal knows it then."""
@@ -119,7 +143,7 @@ class Reconciliation:
             await self._host.office.report_session(row.session_id, report)
             for command in begun:
                 if command.session_id == row.session_id and command.stage is not Stage.CLAIMED:
-                    await self._fail(command)
+                    await self._fail(command, _GONE)
             _log.info("buried", session_id=str(row.session_id))
 
     async def _sessions_to_come(self, rows: Sequence[SessionInfo], begun: Sequence[AgentCommand]) -> set[UUID]:
@@ -132,10 +156,9 @@ class Reconciliation:
             if command.command_type is CommandType.CREATE_SESSION and command.session_id in creating
         }
 
-    async def _fail(self, command: AgentCommand) -> None:
+    async def _fail(self, command: AgentCommand, verdict: Verdict) -> None:
         if command.claim_token is None:
             return
-        verdict = Verdict(error=ErrorCode.SESSION_EXITED, message=f"The session ended: {TERMINAL_GONE}.")
         try:
             await self._host.office.complete(Claim(command.id, command.claim_token), verdict)
         except ClaimLost as err:

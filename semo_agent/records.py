@@ -13,12 +13,15 @@ from semo_agent.session import Session
 
 
 class SessionRecord(BaseModel):
-    """One session as it was at its last transition. What was typed into it is in the journal."""
+    """One session as it was at its last transition. What was typed into it is in the journal.
+
+    `tab_id`: None while its tab was being opened.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     session_id: UUID
-    tab_id: str
+    tab_id: str | None
     profile: str
     mark_id: str | None
     sighting: Sighting
@@ -53,10 +56,8 @@ class SessionRecords:
         return self._folder / f"{session_id}.json"
 
 
-def record_of(session: Session) -> SessionRecord | None:
-    """What is to be kept of a session; None before it has a tab."""
-    if session.tab_id is None:
-        return None
+def record_of(session: Session) -> SessionRecord:
+    """What is to be kept of a session."""
     return SessionRecord(
         session_id=session.id,
         tab_id=session.tab_id,

@@ -28,8 +28,8 @@ class Turn:
     """A prompt of ours. `number`: which turn of the session it becomes; `text_bytes`: bytes of the prompt as typed.
 
     `echo_ends`: the row after the typed text, where the output begins if the program does not say. `entered`: its
-    Enter was sent (at `entered_at`, s of the monotonic clock); before that nobody knows what arrived. `limit_ms`: how
-    long the turn may run, None: as it likes.
+    Enter was sent, or about to be (at `entered_at`, s of the monotonic clock); before that it can't have begun.
+    `limit_ms`: how long the turn may run, None: as it likes.
     """
 
     claim: Claim

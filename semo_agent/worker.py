@@ -55,7 +55,7 @@ class Worker:
         self._claims: set[UUID] = set()
         self._in_hand: dict[UUID, _Hand] = {}
         self._handlers: Mapping[CommandType, Handler] = {
-            CommandType.CREATE_SESSION: self._create_session,
+            CommandType.CREATE_SESSION: self.create_session,
             CommandType.SEND_TEXT: self._send_text,
             CommandType.GET_OUTPUT: self._get_output,
             CommandType.CANCEL: self._cancel,
@@ -157,7 +157,8 @@ class Worker:
             session.change_turn(None)
             await self._host.keep(session)
 
-    async def _create_session(self, command: AgentCommand) -> Verdict:
+    async def create_session(self, command: AgentCommand) -> Verdict:
+        """Start a program, or go on with one that an earlier process started. Raises CommandError."""
         wanted = _payload(CreateSession, command)
         known = self._host.sessions.find(command.session_id)
         session = known or await self.lifecycle.prepare(command, wanted)

@@ -113,6 +113,7 @@ class RecordingOffice(Office):
             raise ClaimLost("The command is finished.")
         if step not in [known for known, _ in written.stages]:
             written.stages.append((step, evidence))
+            written.command = written.command.model_copy(update={"stage": step})
         if step is Stage.ACCEPTED:
             self._apply(written.command.session_id, SessionReport(status=SessionStatus.EXECUTING))
         self._tell()
