@@ -97,7 +97,6 @@ class Agent:
             host_id=host_id,
             stop=self._stop,
             take=self._worker.take,
-            sleep_watch=SleepWatch(time.monotonic, time.time),
         )
 
     @classmethod
@@ -197,6 +196,7 @@ class Agent:
             random=random.random,
             claimable=self._poke,
             lease=Lease(time.monotonic, time.time),
+            slept=SleepWatch(time.monotonic, time.time).slept,
         )
 
     def _make_host(self, environment: Mapping[str, str]) -> Host:

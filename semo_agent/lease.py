@@ -43,8 +43,14 @@ class Lease:
             self._lapses += 1
         self._renewed = asked
 
-    def note_claim(self, token: UUID) -> None:
-        self._claims[token] = self._lapses
+    @property
+    def age(self) -> int:
+        """Goes up whenever the lease may have lapsed."""
+        return self._lapses
+
+    def note_claim(self, token: UUID, age: int) -> None:
+        """age: of the lease when the claim was asked for; much may have happened before the answer was heard."""
+        self._claims[token] = age
 
     def drop_claim(self, token: UUID) -> None:
         self._claims.pop(token, None)

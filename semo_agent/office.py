@@ -1,5 +1,6 @@
 """What the agent tells the office: steps, results and states, each delivered even if the office is away a while."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -91,7 +92,7 @@ class Office(Protocol):
 class LinkedOffice(Office):
     """The office over the link. random: pauses between tries have full jitter.
 
-    `claimable` is called where a report may have let a waiting command begin.
+    slept: how long the machine slept since it was last asked, s. `claimable` is called where a report may have let a waiting command begin.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class LinkedOffice(Office):
         random: Callable[[], float],
         claimable: Callable[[], None],
         lease: Lease,
+        slept: Callable[[], float],
     ) -> None:
         self._commands = commands
         self._sessions = sessions
@@ -114,14 +116,19 @@ class LinkedOffice(Office):
         self._random = random
         self._claimable = claimable
         self._lease = lease
+        self._slept = slept
+        self._untold_sleep_ms = 0
+        self._renewing = asyncio.Lock()
 
     async def claim(self) -> Sequence[ClaimedCommand]:
         """One try only: the claim loop has its own rhythm. Raises LinkError."""
+        age = self._lease.age
+        await self._tell_sleep()
         with _translated():
             claimed = await self._commands.claim_commands(self._instance, CLAIM_LIMIT)
         for each in claimed:
             if each.command.claim_token is not None:
-                self._lease.note_claim(each.command.claim_token)
+                self._lease.note_claim(each.command.claim_token, age)
         return claimed
 
     async def patiently(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -141,13 +148,14 @@ class LinkedOffice(Office):
         """Act for the host from now on; a process before this one is superseded for good."""
         await self.patiently(lambda: self._renew(take=True))
 
-    async def renew_lease(self, slept_ms: int = 0) -> None:
-        """One try only. slept_ms: how long the machine slept since the last time. Raises LinkError, Superseded."""
+    async def renew_lease(self) -> None:
+        """One try only. Raises LinkError, Superseded."""
         with _translated():
-            await self._renew(slept_ms=slept_ms)
+            await self._renew()
 
     async def expire_commands(self) -> None:
         """End what is overdue. One try only. Raises LinkError."""
+        await self._tell_sleep()
         with _translated():
             await self._commands.expire_commands()
 
@@ -216,10 +224,29 @@ class LinkedOffice(Office):
             self._claimable()
             raise
 
-    async def _renew(self, *, take: bool = False, slept_ms: int = 0) -> None:
-        asked = self._lease.now()
-        await self._commands.renew_leases(self._instance, take=take, slept_ms=slept_ms)
-        self._lease.note_renewal(asked)
+    async def _renew(self, *, take: bool = False) -> None:
+        """With every renewal goes what the machine slept: no moment sees a live host whose commands are overdue by it.
+
+        If only the answer was lost it is told again: too much time to begin does less harm than too little.
+        """
+        async with self._renewing:
+            self._note_sleep()
+            asked, told = self._lease.now(), self._untold_sleep_ms
+            await self._commands.renew_leases(self._instance, take=take, slept_ms=told)
+            self._untold_sleep_ms -= told
+            self._lease.note_renewal(asked)
+
+    async def _tell_sleep(self) -> None:
+        """Before anything is claimed or ended: both depend on the time that the machine slept."""
+        self._note_sleep()
+        if self._untold_sleep_ms:
+            with _translated():
+                await self._renew()
+
+    def _note_sleep(self) -> None:
+        if slept_ms := round(self._slept() * 1000):
+            _log.info("slept", ms=slept_ms)
+            self._untold_sleep_ms += slept_ms
 
     def _note_waiting(self, reported: Reported) -> None:
         if reported.waiting:

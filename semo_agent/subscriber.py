@@ -16,7 +16,6 @@ from semo_office.errors import LinkError
 from semo_office.link import Hint, Link, LinkState
 from semo_office.models import AgentCommand
 from semo_office.offices import OfficeStore
-from semo_office.sleep import SleepWatch
 
 LEASE_EVERY_S: Final = 5.0
 EXPIRE_EVERY_BEATS: Final = 3
@@ -42,7 +41,6 @@ class OfficeSubscriber:
         host_id: UUID,
         stop: Stop,
         take: Callable[[AgentCommand, int | None], None],
-        sleep_watch: SleepWatch,
     ) -> None:
         self._link = link
         self._offices = offices
@@ -50,8 +48,6 @@ class OfficeSubscriber:
         self._host_id = host_id
         self._stop = stop
         self._take = take
-        self._sleep_watch = sleep_watch
-        self._slept_ms = 0
         self._listening: set[UUID] = set()
         self._look = asyncio.Event()
         self._renew = asyncio.Event()
@@ -93,21 +89,13 @@ class OfficeSubscriber:
             if self._stop:
                 return
             try:
-                await self._renew_lease()
+                await self._office.renew_lease()
                 await self.listen()
                 beats += 1
                 if beats % EXPIRE_EVERY_BEATS == 0:
                     await self._office.expire_commands()
             except LinkError as err:
                 _log.warning("lease_not_renewed", error=type(err).__name__)
-
-    async def _renew_lease(self) -> None:
-        # What was not told the office yet is told the next time.
-        self._slept_ms += round(self._sleep_watch.slept() * 1000)
-        await self._office.renew_lease(self._slept_ms)
-        if self._slept_ms:
-            _log.info("slept", ms=self._slept_ms)
-        self._slept_ms = 0
 
     async def claim_until_stop(self) -> None:
         """Claim whenever there may be something. Raises Superseded."""

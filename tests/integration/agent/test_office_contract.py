@@ -61,6 +61,7 @@ async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
             random=random.random,
             claimable=lambda: None,
             lease=Lease(time.monotonic, time.time),
+            slept=lambda: 0.0,
         )
         yield Case(office, session_id, Claim(command.id, token_of(claimed)), result)
 

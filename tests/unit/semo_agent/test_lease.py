@@ -27,7 +27,7 @@ def clocks() -> Clocks:
 def lease(clocks: Clocks) -> Lease:
     made = Lease(lambda: clocks.monotonic, lambda: clocks.wall)
     made.note_renewal(made.now())
-    made.note_claim(TOKEN)
+    made.note_claim(TOKEN, made.age)
     return made
 
 
@@ -48,8 +48,17 @@ def test_a_late_renewal_does_not_mend_what_was_claimed_before(lease: Lease, cloc
     lease.note_renewal(lease.now())
     assert not lease.covers(TOKEN)
     later = uuid4()
-    lease.note_claim(later)
+    lease.note_claim(later, lease.age)
     assert lease.covers(later)
+
+
+def test_a_claim_whose_answer_came_after_a_lapse_is_not_sure(lease: Lease, clocks: Clocks) -> None:
+    age = lease.age
+    clocks.pass_by(60)
+    lease.note_renewal(lease.now())
+    late = uuid4()
+    lease.note_claim(late, age)
+    assert not lease.covers(late)
 
 
 def test_a_renewal_counts_from_when_it_was_asked_for(lease: Lease, clocks: Clocks) -> None:
@@ -73,7 +82,7 @@ def test_a_wall_clock_set_back_gives_no_time(lease: Lease, clocks: Clocks) -> No
 
 def test_nothing_is_sure_before_the_first_renewal_or_without_a_claim(clocks: Clocks) -> None:
     lease = Lease(lambda: clocks.monotonic, lambda: clocks.wall)
-    lease.note_claim(TOKEN)
+    lease.note_claim(TOKEN, lease.age)
     assert not lease.covers(TOKEN)
     lease.note_renewal(lease.now())
     assert not lease.covers(uuid4())

@@ -1,0 +1,85 @@
+"""What only the office over the link does for the agent: it tells what the machine slept before time decides anything."""
+
+import random
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from semo_agent.lease import Lease
+from semo_agent.office import LinkedOffice
+from semo_agent.stopping import Stop
+from semo_office.models import CommandStatus
+from tests.integration.hub_fixture import RunningHub
+from tests.integration.office.conftest import Party, party_on
+
+
+@dataclass
+class Sleeper:
+    """A host whose machine sleeps when a test says so."""
+
+    party: Party
+    slept_s: float = 0.0
+
+    def slept(self) -> float:
+        slept, self.slept_s = self.slept_s, 0.0
+        return slept
+
+    def office(self) -> LinkedOffice:
+        return LinkedOffice(
+            self.party.host.commands,
+            self.party.host.sessions,
+            host_id=self.party.host_id,
+            instance=self.party.instance,
+            lease=Lease(time.monotonic, time.time),
+            slept=self.slept,
+            stop=Stop(),
+            random=random.random,
+            claimable=lambda: None,
+        )
+
+    async def overdue_prompt(self) -> UUID:
+        """One that could begin until half a minute ago, and was sent while the machine slept."""
+        session_id = await self.party.new_session()
+        command = self.party.prompt(session_id, "echo", start_by_ms=30_000)
+        await self.party.operator.commands.create_command(command)
+        async with await psycopg.AsyncConnection.connect(self.party.hub.superuser_conninfo) as database:
+            await database.execute(
+                "update agent_commands set created_at = created_at - interval '1 min',"
+                " start_by = start_by - interval '1 min' where id = %s",
+                [command.id],
+            )
+        return command.id
+
+    async def status(self, command_id: UUID) -> CommandStatus:
+        command = await self.party.operator.commands.get_command(command_id)
+        assert command is not None
+        return command.status
+
+
+@pytest.fixture
+async def sleeper(hub: RunningHub) -> AsyncIterator[Sleeper]:
+    async with party_on(hub) as party:
+        yield Sleeper(party)
+
+
+async def test_what_became_overdue_while_the_machine_slept_is_claimed_after_all(sleeper: Sleeper) -> None:
+    prompt = await sleeper.overdue_prompt()
+    sleeper.slept_s = 60.0
+    assert [each.command.id for each in await sleeper.office().claim()] == [prompt]
+
+
+async def test_what_became_overdue_while_the_machine_slept_is_not_ended_for_it(sleeper: Sleeper) -> None:
+    prompt = await sleeper.overdue_prompt()
+    sleeper.slept_s = 60.0
+    await sleeper.office().expire_commands()
+    assert await sleeper.status(prompt) is CommandStatus.PENDING
+
+
+async def test_what_is_overdue_ends_though_nobody_waits_for_it(sleeper: Sleeper) -> None:
+    prompt = await sleeper.overdue_prompt()
+    await sleeper.office().expire_commands()
+    assert await sleeper.status(prompt) is CommandStatus.FAILED
