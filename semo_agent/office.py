@@ -92,7 +92,8 @@ class Office(Protocol):
 class LinkedOffice(Office):
     """The office over the link. random: pauses between tries have full jitter.
 
-    slept: how long the machine slept since it was last asked, s. `claimable` is called where a report may have let a waiting command begin.
+    slept: how long the machine slept since it was last asked, s. `claimable` is called where a report may have let a
+    waiting command begin.
     """
 
     def __init__(

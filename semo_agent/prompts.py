@@ -28,6 +28,7 @@ ENDING_S: Final = 15.0
 LAST_TURN_GOES_S: Final = 30.0
 NEW_PROMPT_S: Final = 5.0
 
+TOO_LATE: Final = "The session was not ready for it in time; nothing was typed."
 UNKNOWN_ARRIVAL: Final = "The agent stopped while typing; it may have arrived, and is not typed again."
 
 _log = structlog.get_logger(__name__)
@@ -53,6 +54,7 @@ class Prompts:
             return await self._take_up(session, claim, typed)
         async with session.lane:
             await self._let_last_turn_go(session)
+            await self._let_become_ready(session, begin_by)
             turn = await self._type(session, claim, prompt, begin_by)
             self._host.failpoints.reach("after_enter")
             await self.report_typed(turn)
@@ -109,6 +111,15 @@ class Prompts:
         except TimeoutError as err:
             raise CommandError(ErrorCode.NOT_READY, "The turn before has not been reported yet.") from err
 
+    async def _let_become_ready(self, session: Session, begin_by: float | None) -> None:
+        """What has a limit to begin within may use it: somebody may have begun a turn by hand just before."""
+        if begin_by is None:
+            return
+        try:
+            await session.until(lambda: not _is_busy(session), max(begin_by - self._host.clock(), 0.0))
+        except TimeoutError as err:
+            raise CommandError(ErrorCode.TIMEOUT, TOO_LATE) from err
+
     async def _type(self, session: Session, claim: Claim, prompt: SendPrompt, begin_by: float | None) -> Turn:
         async with session.writing:
             await self._host.office.confirm(claim)
@@ -116,7 +127,7 @@ class Prompts:
             await self._require_empty_composer(session)
             await self._await_paste_mode(session)
             if begin_by is not None and self._host.clock() > begin_by:
-                raise CommandError(ErrorCode.TIMEOUT, "It did not begin in time.")
+                raise CommandError(ErrorCode.TIMEOUT, TOO_LATE)
             turn = await self._begin(session, claim, prompt)
             self._host.failpoints.reach("after_journal")
             await self._paste(session, prompt.prompt)
@@ -305,6 +316,12 @@ def _require_readiness(host: Host, session: Session) -> None:
         raise CommandError(ErrorCode.SESSION_BLOCKED)
     if session.sighting.status is not SessionStatus.READY or session.turn is not None:
         raise CommandError(ErrorCode.NOT_READY)
+
+
+def _is_busy(session: Session) -> bool:
+    """With something that ends by itself; a question does not."""
+    sighting = session.sighting
+    return not (sighting.over or sighting.asks or (sighting.status is SessionStatus.READY and session.turn is None))
 
 
 def _accepted(session: Session, turn: Turn) -> bool:

@@ -50,14 +50,16 @@ class CommandDispatcher:
         timeout: float | None = DONT_WAIT,
         until_input: bool = True,
         start_by_ms: int | None = None,
+        turn_limit_ms: int | None = None,
         command_id: UUID | None = None,
     ) -> Outcome:
         """Begin a turn once the session is ready; finished when the turn has ended.
 
         `until_input`: return also when the session asks something. `start_by_ms`: how long it may wait to begin, ms.
+        `turn_limit_ms`: how long the turn may run, ms; then it is stopped with Ctrl-C and fails with TIMEOUT.
         Raises CommandError(INVALID_PAYLOAD) for an empty prompt and for more than 262 144 bytes.
         """
-        payload = SendPrompt(prompt=_typeable(prompt, "prompt"))
+        payload = SendPrompt(prompt=_typeable(prompt, "prompt"), turn_limit_ms=turn_limit_ms)
         return await self._dispatch(payload, session_id, timeout, command_id, start_by_ms, until_input)
 
     async def dispatch_send_text(

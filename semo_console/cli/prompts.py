@@ -1,5 +1,6 @@
 """`semo send`, `semo cancel`."""
 
+import math
 from typing import Annotated
 from uuid import UUID
 
@@ -29,6 +30,16 @@ def send(
             show_default=False,
         ),
     ] = None,
+    turn_limit: Annotated[
+        float | None,
+        typer.Option(
+            "--turn-limit",
+            min=0.001,
+            metavar="SECONDS",
+            help="Stop the turn with Ctrl-C when it runs longer.",
+            show_default=False,
+        ),
+    ] = None,
     answer: Annotated[
         bool, typer.Option("--answer", help="Answer what the session asks, instead of a prompt.")
     ] = False,
@@ -52,9 +63,20 @@ def send(
     """
     if role is not None and session is not None:
         raise typer.BadParameter("give --role or --session, not both", param_hint="--role")
+    if turn_limit is not None and (answer or not math.isfinite(turn_limit)):
+        raise typer.BadParameter("a number of seconds, for a prompt", param_hint="--turn-limit")
     from semo_console.cli.actions.sending import Send, send_text
 
-    request = Send(text, role=role, session=session, office=office, wait=wait, answer=answer, command_id=command_id)
+    request = Send(
+        text,
+        role=role,
+        session=session,
+        office=office,
+        wait=wait,
+        turn_limit=turn_limit,
+        answer=answer,
+        command_id=command_id,
+    )
     raise typer.Exit(send_text(state_dir, request, as_json=as_json))
 
 

@@ -127,6 +127,13 @@ def test_cancel_stops_what_runs_and_leaves_the_session_ready(running: Machine) -
     assert (idle.code, idle.err) == (0, "Nothing ran there; nothing was sent.\n")
 
 
+def test_a_turn_limit_stops_what_runs_longer(running: Machine) -> None:
+    session_id = running.new_session()
+    ended = running.semo("send", "--session", session_id, "--wait", "--json", "--turn-limit", "0.3", "sleep 100")
+    assert (ended.json["success"], ended.json["error"]) == (False, "timeout")
+    assert running.result(running.send(session_id, "echo next"))["output"] == "next"
+
+
 def test_a_prompt_that_waits_can_be_taken_back(running: Machine) -> None:
     session_id = running.new_session()
     running.send(session_id, "sleep 60", wait=0)

@@ -23,13 +23,14 @@ FROM_STDIN = "-"
 
 @dataclass(frozen=True)
 class Send:
-    """What to send, to whom. wait: s, None not at all, inf for ever."""
+    """What to send, to whom. wait: s, None not at all, inf for ever. turn_limit: s, None: no limit."""
 
     text: str
     role: str | None = None
     session: str | None = None
     office: str | None = None
     wait: float | None = None
+    turn_limit: float | None = None
     answer: bool = False
     command_id: UUID | None = None
 
@@ -89,5 +90,9 @@ async def _send(desk: OperatorDesk, request: Send) -> Outcome:
             command_id=request.command_id,
         )
     return await dispatcher.dispatch_send_prompt(
-        session.session_id, request.text, timeout=request.timeout, command_id=request.command_id
+        session.session_id,
+        request.text,
+        timeout=request.timeout,
+        turn_limit_ms=None if request.turn_limit is None else max(round(request.turn_limit * 1000), 1),
+        command_id=request.command_id,
     )

@@ -1,4 +1,4 @@
-"""What only the office over the link does for the agent: it tells what the machine slept before time decides anything."""
+"""What only the office over the link does: it tells what the machine slept before time decides anything."""
 
 import random
 import time

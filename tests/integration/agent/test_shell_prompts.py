@@ -9,6 +9,18 @@ from semo_office.errors import ErrorCode
 from semo_office.models import SendPrompt, SendText, SessionStatus, Stage
 from tests.integration.agent.bench_host import Bench
 
+HASTY_SHELL = """
+name = "hasty"
+[launch]
+integration = "shell"
+[evidence]
+source = "osc133"
+[typing]
+bracketed_paste = true
+[limits]
+cancel_timeout_ms = 300
+"""
+
 
 def result_of(verdict: Verdict) -> dict[str, Any]:
     assert verdict.error is None, f"{verdict.error}: {verdict.message}"
@@ -154,6 +166,45 @@ async def test_an_answer_to_a_session_that_asks_nothing_is_refused(bench: Bench)
     verdict = await bench.do(row, SendText(text="y", answer=True))
     assert verdict.error is ErrorCode.NOT_READY
     assert "asks nothing" in str(verdict.message)
+
+
+async def test_a_turn_that_reaches_its_limit_is_stopped_and_the_next_prompt_works(bench: Bench) -> None:
+    row = await bench.shell()
+    verdict = await bench.do(row, SendPrompt(prompt="echo so far; sleep 100", turn_limit_ms=300))
+    assert verdict.error is ErrorCode.TIMEOUT
+    assert verdict.message == "The turn ran longer than its limit of 0.3 s and was stopped."
+    assert verdict.result is not None
+    assert str(verdict.result["output"]).startswith("so far")
+    assert result_of(await bench.prompt(row, "echo next"))["output"] == "next"
+
+
+async def test_a_turn_that_goes_on_after_its_limit_is_said_to(bench: Bench) -> None:
+    (bench.folder / "profiles").mkdir()
+    (bench.folder / "profiles" / "hasty.toml").write_text(HASTY_SHELL)
+    row = await bench.shell(profile="hasty")
+    stubborn = "trap '' INT; echo so far; until [ -e go ]; do read -t 0.05 x; done"
+    verdict = await bench.do(row, SendPrompt(prompt=stubborn, turn_limit_ms=300))
+    assert verdict.error is ErrorCode.TIMEOUT
+    assert verdict.message == "The turn ran longer than its limit of 0.3 s and went on after Ctrl-C."
+    assert verdict.result is not None
+    assert str(verdict.result["output"]).startswith("so far")
+    (bench.home / "go").touch()
+    await bench.office.seen_as(row.session_id, SessionStatus.READY)
+
+
+async def test_a_prompt_with_a_limit_to_begin_waits_for_a_turn_begun_by_hand(bench: Bench) -> None:
+    row = await bench.shell()
+    result_of(await bench.do(row, SendText(text="read answer")))
+    await bench.office.seen_as(row.session_id, SessionStatus.EXECUTING)
+    too_late = bench.office.write(row.session_id, SendPrompt(prompt="echo late"))
+    bench.worker.take(too_late, remaining_ms=200)
+    assert (await bench.office.verdict(too_late)).error is ErrorCode.TIMEOUT
+    in_time = bench.office.write(row.session_id, SendPrompt(prompt="echo in time"))
+    bench.worker.take(in_time, remaining_ms=20_000)
+    result_of(await bench.do(row, SendText(text="yes", answer=True)))
+    assert result_of(await bench.office.verdict(in_time))["output"] == "in time"
+    screen = await bench.host.terminal.screen(str(bench.live(row).tab_id))
+    assert not any("late" in line.text for line in screen.rows)
 
 
 async def test_a_turn_begun_by_hand_is_executing_with_no_command(bench: Bench) -> None:
