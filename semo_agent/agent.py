@@ -26,6 +26,7 @@ from semo_agent.reconciliation import Reconciliation
 from semo_agent.records import SessionRecords
 from semo_agent.stopping import Stop, Tasks
 from semo_agent.subscriber import OfficeSubscriber
+from semo_agent.terminals.base import Terminal
 from semo_agent.terminals.pty import PtyTerminal
 from semo_agent.worker import Worker
 from semo_office.commands import CommandRepository
@@ -55,15 +56,15 @@ class ProcessRecord(BaseModel):
     link: str
 
 
-async def run_agent(state: StateFolder) -> int:
+async def run_agent(state: StateFolder, terminal: Terminal | None = None) -> int:
     """Act for this host until SIGTERM or SIGINT; the exit status: 0, or 3 when another process took over.
 
-    state: prepared. SIGHUP: look for new offices now.
+    state: prepared. terminal: None, the PTYs of this machine. SIGHUP: look for new offices now.
 
     Raises AgentError and OfficeError, each one sentence, when it can't run.
     """
     with only_agent(state.agent):
-        agent = await Agent.open(state, os.environ)
+        agent = await Agent.open(state, os.environ, terminal or PtyTerminal(state.agent))
         loop = asyncio.get_running_loop()
         for number, act in ((signal.SIGTERM, agent.stop), (signal.SIGINT, agent.stop), (signal.SIGHUP, agent.refresh)):
             loop.add_signal_handler(number, act)
@@ -74,7 +75,14 @@ class Agent:
     """All parts of one agent process."""
 
     def __init__(
-        self, state: StateFolder, environment: Mapping[str, str], link: Link, *, host_id: UUID, owner_id: UUID
+        self,
+        state: StateFolder,
+        environment: Mapping[str, str],
+        terminal: Terminal,
+        link: Link,
+        *,
+        host_id: UUID,
+        owner_id: UUID,
     ) -> None:
         self._state = state
         self._link = link
@@ -88,7 +96,7 @@ class Agent:
         self._work, self._events, self._link_watch = Tasks(self._stop), Tasks(self._stop), Tasks(self._stop)
         self._offices = OfficeStore(link)
         self._office = self._make_office()
-        self._host = self._make_host(environment)
+        self._host = self._make_host(environment, terminal)
         self._worker = Worker(self._host, self._work)
         self._subscriber = OfficeSubscriber(
             link,
@@ -100,12 +108,12 @@ class Agent:
         )
 
     @classmethod
-    async def open(cls, state: StateFolder, environment: Mapping[str, str]) -> "Agent":
+    async def open(cls, state: StateFolder, environment: Mapping[str, str], terminal: Terminal) -> "Agent":
         """Read who we are and open the way to the office. Raises ConfigurationError."""
         host_id = await asyncio.to_thread(host_id_of, state)
         owner_id = await asyncio.to_thread(owner_id_of, state, environment)
         link = await Link.open(CredentialsFile(state, "host"))
-        return cls(state, environment, link, host_id=host_id, owner_id=owner_id)
+        return cls(state, environment, terminal, link, host_id=host_id, owner_id=owner_id)
 
     def stop(self) -> None:
         """Claim and type nothing more; `run` returns soon."""
@@ -199,11 +207,11 @@ class Agent:
             slept=SleepWatch(time.monotonic, time.time).slept,
         )
 
-    def _make_host(self, environment: Mapping[str, str]) -> Host:
+    def _make_host(self, environment: Mapping[str, str], terminal: Terminal) -> Host:
         records = SessionRecords(self._state.agent / "sessions")
         records.prepare()
         return Host(
-            terminal=PtyTerminal(self._state.agent),
+            terminal=terminal,
             office=self._office,
             sessions=Sessions(self._stop),
             profiles=Profiles(config_folder() / "profiles"),

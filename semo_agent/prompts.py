@@ -53,7 +53,6 @@ class Prompts:
         if (typed := await self._host.journal.find(claim.command_id)) is not None:
             return await self._take_up(session, claim, typed)
         async with session.lane:
-            await self._let_last_turn_go(session)
             await self._let_become_ready(session, begin_by)
             turn = await self._type(session, claim, prompt, begin_by)
             self._host.failpoints.reach("after_enter")
@@ -104,21 +103,17 @@ class Prompts:
         await self.report_typed(turn)
         return await self.go_on(session, turn)
 
-    async def _let_last_turn_go(self, session: Session) -> None:
-        """The office may hand out this prompt before it has answered that it knows the end of the turn before."""
-        try:
-            await session.until(lambda: session.turn is None or session.turn_runs, LAST_TURN_GOES_S)
-        except TimeoutError as err:
-            raise CommandError(ErrorCode.NOT_READY, "The turn before has not been reported yet.") from err
-
     async def _let_become_ready(self, session: Session, begin_by: float | None) -> None:
-        """What has a limit to begin within may use it: somebody may have begun a turn by hand just before."""
-        if begin_by is None:
-            return
+        """The office may hand out a prompt before it knows that the turn before ended, or that one was begun by hand.
+
+        What has a limit to begin within may use it all.
+        """
+        patience = LAST_TURN_GOES_S if begin_by is None else max(begin_by - self._host.clock(), 0.0)
         try:
-            await session.until(lambda: not _is_busy(session), max(begin_by - self._host.clock(), 0.0))
+            await session.until(lambda: not _is_busy(session), patience)
         except TimeoutError as err:
-            raise CommandError(ErrorCode.TIMEOUT, TOO_LATE) from err
+            code = ErrorCode.NOT_READY if begin_by is None else ErrorCode.TIMEOUT
+            raise CommandError(code, TOO_LATE) from err
 
     async def _type(self, session: Session, claim: Claim, prompt: SendPrompt, begin_by: float | None) -> Turn:
         async with session.writing:
