@@ -19,7 +19,7 @@ from semo_agent.failpoints import Failpoints
 from semo_agent.host import Host, Sessions
 from semo_agent.identity import host_id_of, host_name, only_agent, owner_id_of
 from semo_agent.journal import Journal
-from semo_agent.lease import Lease
+from semo_agent.lease import USUAL_TERMS, Lease, Terms
 from semo_agent.office import LinkedOffice
 from semo_agent.profiles.profile import Profiles
 from semo_agent.reconciliation import Reconciliation
@@ -56,7 +56,7 @@ class ProcessRecord(BaseModel):
     link: str
 
 
-async def run_agent(state: StateFolder, terminal: Terminal | None = None) -> int:
+async def run_agent(state: StateFolder, terminal: Terminal | None = None, *, lease_terms: Terms = USUAL_TERMS) -> int:
     """Act for this host until SIGTERM or SIGINT; the exit status: 0, or 3 when another process took over.
 
     state: prepared. terminal: None, the PTYs of this machine. SIGHUP: look for new offices now.
@@ -64,7 +64,7 @@ async def run_agent(state: StateFolder, terminal: Terminal | None = None) -> int
     Raises AgentError and OfficeError, each one sentence, when it can't run.
     """
     with only_agent(state.agent):
-        agent = await Agent.open(state, os.environ, terminal or PtyTerminal(state.agent))
+        agent = await Agent.open(state, os.environ, terminal or PtyTerminal(state.agent), lease_terms)
         loop = asyncio.get_running_loop()
         for number, act in ((signal.SIGTERM, agent.stop), (signal.SIGINT, agent.stop), (signal.SIGHUP, agent.refresh)):
             loop.add_signal_handler(number, act)
@@ -80,6 +80,7 @@ class Agent:
         environment: Mapping[str, str],
         terminal: Terminal,
         link: Link,
+        lease_terms: Terms,
         *,
         host_id: UUID,
         owner_id: UUID,
@@ -95,7 +96,7 @@ class Agent:
         self._stop.then(self._link_changed.set)
         self._work, self._events, self._link_watch = Tasks(self._stop), Tasks(self._stop), Tasks(self._stop)
         self._offices = OfficeStore(link)
-        self._office = self._make_office()
+        self._office = self._make_office(lease_terms)
         self._host = self._make_host(environment, terminal)
         self._worker = Worker(self._host, self._work)
         self._subscriber = OfficeSubscriber(
@@ -108,12 +109,14 @@ class Agent:
         )
 
     @classmethod
-    async def open(cls, state: StateFolder, environment: Mapping[str, str], terminal: Terminal) -> "Agent":
+    async def open(
+        cls, state: StateFolder, environment: Mapping[str, str], terminal: Terminal, lease_terms: Terms
+    ) -> "Agent":
         """Read who we are and open the way to the office. Raises ConfigurationError."""
         host_id = await asyncio.to_thread(host_id_of, state)
         owner_id = await asyncio.to_thread(owner_id_of, state, environment)
         link = await Link.open(CredentialsFile(state, "host"))
-        return cls(state, environment, terminal, link, host_id=host_id, owner_id=owner_id)
+        return cls(state, environment, terminal, link, lease_terms, host_id=host_id, owner_id=owner_id)
 
     def stop(self) -> None:
         """Claim and type nothing more; `run` returns soon."""
@@ -194,7 +197,7 @@ class Agent:
     def _poke(self) -> None:
         self._subscriber.poke()
 
-    def _make_office(self) -> LinkedOffice:
+    def _make_office(self, lease_terms: Terms) -> LinkedOffice:
         return LinkedOffice(
             CommandRepository(self._link),
             SessionStore(self._link),
@@ -203,7 +206,7 @@ class Agent:
             stop=self._stop,
             random=random.random,
             claimable=self._poke,
-            lease=Lease(time.monotonic, time.time),
+            lease=Lease(time.monotonic, time.time, lease_terms),
             slept=SleepWatch(time.monotonic, time.time).slept,
         )
 

@@ -5,8 +5,17 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-SURE_S: Final = 10.0
-"""A lease renewed within this time has not lapsed; it lasts 15 s."""
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How long a lease lasts, and how often it is renewed, s. Within `sure_s` of its renewal it has not lapsed."""
+
+    lasts_s: float = 15.0
+    renewed_every_s: float = 5.0
+    sure_s: float = 10.0
+
+
+USUAL_TERMS: Final = Terms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +36,8 @@ class Lease:
     A renewal that comes too late does not mend it: what was claimed before may be somebody else's since.
     """
 
-    def __init__(self, monotonic: Callable[[], float], wall: Callable[[], float]) -> None:
+    def __init__(self, monotonic: Callable[[], float], wall: Callable[[], float], terms: Terms = USUAL_TERMS) -> None:
+        self.terms = terms
         self._monotonic = monotonic
         self._wall = wall
         self._renewed: Moment | None = None
@@ -39,7 +49,7 @@ class Lease:
 
     def note_renewal(self, asked: Moment) -> None:
         """The office renewed it; it counts from a moment after it was asked."""
-        if not self._is_fresh():
+        if not self.is_fresh():
             self._lapses += 1
         self._renewed = asked
 
@@ -57,7 +67,8 @@ class Lease:
 
     def covers(self, token: UUID) -> bool:
         """The claim can't have been given away: the lease was never near its end since it was made."""
-        return self._is_fresh() and self._claims.get(token) == self._lapses
+        return self.is_fresh() and self._claims.get(token) == self._lapses
 
-    def _is_fresh(self) -> bool:
-        return self._renewed is not None and self._renewed.until(self.now()) < SURE_S
+    def is_fresh(self) -> bool:
+        """Whoever asks now finds it alive."""
+        return self._renewed is not None and self._renewed.until(self.now()) < self.terms.sure_s

@@ -11,7 +11,7 @@ import structlog
 from pydantic import JsonValue
 
 from semo_agent.errors import ClaimLost, Stopping, Superseded
-from semo_agent.lease import Lease
+from semo_agent.lease import Lease, Terms
 from semo_agent.stopping import Stop
 from semo_office.commands import CommandRepository, Reported
 from semo_office.errors import CommandError, ErrorCode, LinkError
@@ -121,10 +121,17 @@ class LinkedOffice(Office):
         self._untold_sleep_ms = 0
         self._renewing = asyncio.Lock()
 
+    @property
+    def lease_terms(self) -> Terms:
+        return self._lease.terms
+
     async def claim(self) -> Sequence[ClaimedCommand]:
         """One try only: the claim loop has its own rhythm. Raises LinkError."""
-        age = self._lease.age
         await self._tell_sleep()
+        if not self._lease.is_fresh():
+            # Under a lease that has lapsed it would be given back as soon as anybody looks.
+            await self.renew_lease()
+        age = self._lease.age
         with _translated():
             claimed = await self._commands.claim_commands(self._instance, CLAIM_LIMIT)
         for each in claimed:
@@ -233,7 +240,9 @@ class LinkedOffice(Office):
         async with self._renewing:
             self._note_sleep()
             asked, told = self._lease.now(), self._untold_sleep_ms
-            await self._commands.renew_leases(self._instance, take=take, slept_ms=told)
+            await self._commands.renew_leases(
+                self._instance, take=take, ttl_ms=round(self._lease.terms.lasts_s * 1000), slept_ms=told
+            )
             self._untold_sleep_ms -= told
             self._lease.note_renewal(asked)
 

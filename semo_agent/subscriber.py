@@ -17,7 +17,6 @@ from semo_office.link import Hint, Link, LinkState
 from semo_office.models import AgentCommand
 from semo_office.offices import OfficeStore
 
-LEASE_EVERY_S: Final = 5.0
 EXPIRE_EVERY_BEATS: Final = 3
 POLL_LIVE_S: Final = 15.0
 POLL_BLIND_S: Final = 2.0
@@ -85,7 +84,7 @@ class OfficeSubscriber:
         """Renew the lease, look for new offices and end what is overdue, until the stop. Raises Superseded."""
         beats = 0
         while not self._stop:
-            await _rings(self._renew, LEASE_EVERY_S)
+            await _rings(self._renew, self._office.lease_terms.renewed_every_s)
             if self._stop:
                 return
             try:

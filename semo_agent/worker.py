@@ -4,6 +4,7 @@ The order inside a session comes from its lane (a prompt holds it until it is ac
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
@@ -38,6 +39,9 @@ from semo_office.models import (
 PayloadT = TypeVar("PayloadT", bound=Payload)
 Handler = Callable[[AgentCommand], Awaitable[Verdict]]
 
+CLAIMS_KNOWN: Final = 1000
+"""Claims that are known when they come again: an answer may be read long after what it says has been done."""
+
 NO_TERMINAL: Final = "The session has no terminal on this host."
 
 _log = structlog.get_logger(__name__)
@@ -52,7 +56,7 @@ class Worker:
         self._tasks = tasks
         self._keystrokes = Keystrokes(host)
         self._prompts = Prompts(host, self._keystrokes)
-        self._claims: set[UUID] = set()
+        self._claims: deque[UUID] = deque(maxlen=CLAIMS_KNOWN)
         self._in_hand: dict[UUID, _Hand] = {}
         self._handlers: Mapping[CommandType, Handler] = {
             CommandType.CREATE_SESSION: self.create_session,
@@ -65,12 +69,14 @@ class Worker:
     def take(self, command: AgentCommand, remaining_ms: int | None = None) -> None:
         """Begin a claimed command. remaining_ms: how long it may still wait to begin, None: for ever.
 
-        The same claim a second time, after a lost answer, is the one in hand already. Another claim on a command in
-        hand, given back while this process was out of reach, waits for the first to end and takes up what it left.
+        The same claim a second time, after a lost answer, is the one in hand already, or over. Another claim on a
+        command in hand, given back while this process was out of reach, waits for the first to end and takes up what
+        it left.
         """
         claim = _claim_of(command)
         if claim.token in self._claims:
             return
+        self._claims.append(claim.token)
         begin_by = None if remaining_ms is None else self._host.clock() + remaining_ms / 1000
         work = self._carry_out(command, claim, begin_by)
         self._tasks.start(f"{command.command_type} {command.id}", self._in_turn(command.session_id, claim, work))
@@ -82,6 +88,7 @@ class Worker:
         """
         session.change_turn(turn)
         await self._prompts.report_typed(turn)
+        self._claims.append(turn.claim.token)
         work = self._prompts.go_on(session, turn)
         self._tasks.start(f"send_prompt {turn.claim.command_id}", self._in_turn(session.id, turn.claim, work))
 
@@ -102,14 +109,12 @@ class Worker:
         """One claim on a command after the other."""
         hand = self._in_hand.setdefault(claim.command_id, _Hand())
         hand.claims += 1
-        self._claims.add(claim.token)
         try:
             async with hand.lock:
                 await self._bring_to_result(session_id, claim, work)
         finally:
             # Where the lock was never got, the work was never begun.
             work.close()
-            self._claims.discard(claim.token)
             hand.claims -= 1
             if not hand.claims:
                 del self._in_hand[claim.command_id]

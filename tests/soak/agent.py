@@ -4,15 +4,19 @@ import argparse
 import asyncio
 import sys
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
 from semo_agent.agent import run_agent
 from semo_agent.errors import AgentError
 from semo_agent.journal import Entry, Journal
+from semo_agent.lease import Terms
 from semo_office.errors import OfficeError
 from semo_office.locations import StateFolder
 from semo_office.logs import configure_logs
 from tests.soak.terminal import CountingTerminal
+
+SHORT: Final = Terms(lasts_s=3.0, renewed_every_s=1.0, sure_s=2.0)
 
 
 def main(arguments: list[str]) -> int:
@@ -25,7 +29,9 @@ def main(arguments: list[str]) -> int:
         forget_everything()
     configure_logs()
     try:
-        return asyncio.run(run_agent(StateFolder(options.state).prepare(), CountingTerminal(options.terminal)))
+        return asyncio.run(
+            run_agent(StateFolder(options.state).prepare(), CountingTerminal(options.terminal), lease_terms=SHORT)
+        )
     except (AgentError, OfficeError) as err:
         sys.stderr.write(f"semo: {err}\n")
         return 1

@@ -78,7 +78,9 @@ class Chaos:
         """Longer than its lease: what it had only claimed is given back behind its back."""
         host, name = self._host(), self.dice.choice(FAILPOINTS)
         if self.stop_at(host, name, "stop"):
-            self.lapse(host)
+            # Longer than its lease of 3 s.
+            time.sleep(self.dice.uniform(3.0, 4.5))
+            self.world.call(self.world.operator_id, "expire_commands")
             host.process.signal(signal.SIGCONT)
             self.done["agents frozen"] += 1
 

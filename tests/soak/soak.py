@@ -15,7 +15,7 @@ from tests.soak.verdict import Verdict, judge
 from tests.soak.world import Process, World
 
 END_S: Final = 600.0
-DROPPED_SHARE: Final = 0.3
+DROPPED_SHARE: Final = 0.1
 
 
 @dataclass(frozen=True)

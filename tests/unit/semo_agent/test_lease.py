@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from semo_agent.lease import SURE_S, Lease
+from semo_agent.lease import USUAL_TERMS, Lease
 
 TOKEN = uuid4()
 
@@ -33,13 +33,13 @@ def lease(clocks: Clocks) -> Lease:
 
 def test_a_claim_under_a_fresh_lease_is_sure(lease: Lease, clocks: Clocks) -> None:
     for _ in range(5):
-        clocks.pass_by(SURE_S / 2)
+        clocks.pass_by(USUAL_TERMS.sure_s / 2)
         lease.note_renewal(lease.now())
     assert lease.covers(TOKEN)
 
 
 def test_a_claim_is_not_sure_when_the_renewal_is_late(lease: Lease, clocks: Clocks) -> None:
-    clocks.pass_by(SURE_S)
+    clocks.pass_by(USUAL_TERMS.sure_s)
     assert not lease.covers(TOKEN)
 
 
@@ -63,7 +63,7 @@ def test_a_claim_whose_answer_came_after_a_lapse_is_not_sure(lease: Lease, clock
 
 def test_a_renewal_counts_from_when_it_was_asked_for(lease: Lease, clocks: Clocks) -> None:
     asked = lease.now()
-    clocks.pass_by(SURE_S - 1)
+    clocks.pass_by(USUAL_TERMS.sure_s - 1)
     lease.note_renewal(asked)
     clocks.pass_by(1)
     assert not lease.covers(TOKEN)
@@ -76,7 +76,7 @@ def test_sleep_counts_though_the_monotonic_clock_stands(lease: Lease, clocks: Cl
 
 def test_a_wall_clock_set_back_gives_no_time(lease: Lease, clocks: Clocks) -> None:
     clocks.wall -= 3600
-    clocks.monotonic += SURE_S
+    clocks.monotonic += USUAL_TERMS.sure_s
     assert not lease.covers(TOKEN)
 
 
