@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, get_args
 from uuid import UUID
 
@@ -19,19 +18,21 @@ from tests.soak.world import Host, Process, World
 
 FAILPOINTS: Final[tuple[Failpoint, ...]] = get_args(Failpoint)
 STEP_S: Final = 0.01
-REACHED_S: Final = 3.0
 STALE: Final = {"stale": True}
 
 
 @dataclass
 class Chaos:
-    """`step` does one thing. What was done is counted; `stale_accepted`: results that a lost claim could leave."""
+    """`step` does one thing. What was done is counted; `stale_accepted`: results that a lost claim could leave.
+
+    `patience_s`: how long it waits for an agent to come to a failpoint.
+    """
 
     world: World
     dice: random.Random
-    plans: dict[str, Path] = field(default_factory=dict)
     done: Counter[str] = field(default_factory=Counter)
     stale_accepted: int = 0
+    patience_s: float = 3.0
 
     def step(self, clients: Sequence[Process]) -> None:
         """One of all that may happen."""
@@ -115,7 +116,7 @@ class Chaos:
         armed, reached = host.failpoints / name, host.failpoints / f"{name}.reached"
         armed.write_text(action)
         meanwhile()
-        deadline = time.monotonic() + REACHED_S
+        deadline = time.monotonic() + self.patience_s
         while time.monotonic() < deadline and not reached.exists():
             time.sleep(STEP_S)
         with suppress(FileNotFoundError):

@@ -25,8 +25,8 @@ class Item:
     twice: bool
 
 
-def make_plan(dice: random.Random, sessions: Sequence[UUID], count: int, work_s: float) -> list[Item]:
-    """work_s: how long a turn takes at most."""
+def make_plan(dice: random.Random, sessions: Sequence[UUID], count: int, work_s: float, first: int = 0) -> list[Item]:
+    """work_s: how long a turn takes at most. first: the number of the first nonce."""
     kinds = dice.choices(list(WEIGHTS), list(WEIGHTS.values()), k=count)
     return [
         Item(
@@ -36,7 +36,7 @@ def make_plan(dice: random.Random, sessions: Sequence[UUID], count: int, work_s:
             text=f"nonce-{number:06d}-한글 work={dice.uniform(0.0, work_s):.3f}",
             twice=dice.random() < TWICE_SHARE,
         )
-        for number, kind in enumerate(kinds)
+        for number, kind in enumerate(kinds, first)
     ]
 
 

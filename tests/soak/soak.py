@@ -89,7 +89,7 @@ class Soak:
     def start_clients(self, commands: int) -> list[Process]:
         """Begin to send so many commands, shared out among the clients."""
         sessions = [session for host in self.world.hosts for session in host.sessions]
-        items = make_plan(self._dice, sessions, commands, self._size.work_s)
+        items = make_plan(self._dice, sessions, commands, self._size.work_s, len(self._items))
         started = []
         for number in range(self._size.clients):
             plan = self.world.folder / f"client{len(self.world.clients)}.jsonl"
@@ -103,9 +103,13 @@ class Soak:
         seconds = time.monotonic() - self._began
         probes_failed = self._probe()
         rows = self.world.rows("select id, sequence, status, error from agent_commands")
+        lane_steps = self.world.rows(
+            "select c.session_id, e.command_id, e.stage from agent_command_events e"
+            " join agent_commands c on c.id = e.command_id where not c.urgent order by e.id"
+        )
         terminals = [host.terminal for host in self.world.hosts]
         told = self.world.folder.glob("client*.told")
-        return Outcome(judge(self._items, rows, terminals, told), self.chaos, seconds, probes_failed)
+        return Outcome(judge(self._items, rows, lane_steps, terminals, told), self.chaos, seconds, probes_failed)
 
     def _probe(self) -> list[str]:
         """Sessions that live and do not take one more prompt."""

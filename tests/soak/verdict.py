@@ -26,19 +26,21 @@ class Verdict:
     typed_twice: list[str] = field(default_factory=list)
     done_but_not_typed: list[str] = field(default_factory=list)
     out_of_order: list[str] = field(default_factory=list)
+    shared_lane: list[str] = field(default_factory=list)
     told_wrong: list[str] = field(default_factory=list)
     unfair: list[str] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
 
     @property
     def faults(self) -> dict[str, list[str]]:
-        names = ("lost", "typed_twice", "done_but_not_typed", "out_of_order", "told_wrong", "unfair")
+        names = ("lost", "typed_twice", "done_but_not_typed", "out_of_order", "shared_lane", "told_wrong", "unfair")
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
     def table(self) -> list[str]:
         return [
             f"commands {self.commands}, settled {self.settled}",
-            f"lost {len(self.lost)}, typed twice {len(self.typed_twice)}, out of order {len(self.out_of_order)}",
+            f"lost {len(self.lost)}, typed twice {len(self.typed_twice)}, out of order {len(self.out_of_order)}, "
+            f"lanes shared {len(self.shared_lane)}",
             f"done but not typed {len(self.done_but_not_typed)}, told wrong {len(self.told_wrong)}, "
             f"unfair failures {len(self.unfair)}",
             f"errors: {dict(self.errors) or 'none'}",
@@ -46,15 +48,24 @@ class Verdict:
 
 
 def judge(
-    items: Sequence[Item], rows: Iterable[Mapping[str, Any]], terminals: Iterable[Path], told: Iterable[Path]
+    items: Sequence[Item],
+    rows: Iterable[Mapping[str, Any]],
+    lane_steps: Iterable[Mapping[str, Any]],
+    terminals: Iterable[Path],
+    told: Iterable[Path],
 ) -> Verdict:
-    """rows: the commands with `id, sequence, status, error`; terminals: folders; told: what clients wrote down."""
+    """What is true of these commands.
+
+    rows: the commands with `id, sequence, status, error`; lane_steps: the events of those that go through a lane, in
+    order, with `session_id, command_id, stage`; terminals: folders; told: what clients wrote down.
+    """
     by_id = {row["id"]: row for row in rows}
     typed = typed_texts(terminals)
     verdict = Verdict(commands=len(items))
     for item in items:
         _judge_one(verdict, item, by_id.get(item.command_id), Counter(typed.get(item.session_id, ()))[item.text])
     _judge_order(verdict, items, by_id, typed)
+    _judge_lanes(verdict, lane_steps)
     _judge_told(verdict, items, by_id, told)
     return verdict
 
@@ -97,6 +108,19 @@ def _judge_order(
         numbers = [sequence[text] for text in texts if text in sequence]
         if numbers != sorted(numbers):
             verdict.out_of_order.append(str(session_id))
+
+
+def _judge_lanes(verdict: Verdict, steps: Iterable[Mapping[str, Any]]) -> None:
+    """From its claim to its acceptance a command has the lane for itself."""
+    holders: dict[UUID, UUID] = {}
+    for step in steps:
+        holder = holders.get(step["session_id"])
+        if step["stage"] == "claimed" and holder is not None:
+            verdict.shared_lane.append(f"{step['command_id']}: claimed while {holder} held the lane")
+        if step["stage"] == "claimed":
+            holders[step["session_id"]] = step["command_id"]
+        elif step["stage"] != "typed" and holder == step["command_id"]:
+            del holders[step["session_id"]]
 
 
 def _judge_told(
