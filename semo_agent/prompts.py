@@ -27,6 +27,7 @@ PASTE_MODE_S: Final = 0.5
 ENDING_S: Final = 15.0
 LAST_TURN_GOES_S: Final = 30.0
 NEW_PROMPT_S: Final = 5.0
+CTRL_C_TRIES: Final = 3
 
 TOO_LATE: Final = "The session was not ready for it in time; nothing was typed."
 UNKNOWN_ARRIVAL: Final = "The agent stopped while typing; it may have arrived, and is not typed again."
@@ -83,12 +84,21 @@ class Prompts:
             if not session.idle:
                 return
             tab_id = _tab(session)
-            before = await self._last_mark(session)
             if (await self._host.terminal.screen(tab_id)).bracketed_paste:
                 await self._host.terminal.write(tab_id, END)
-            await self._host.terminal.press(tab_id, Key.CTRL_C)
-            if not await self._comes_true(session, lambda s: self._has_new_prompt(s, before), NEW_PROMPT_S):
-                _log.warning("composer_not_cleared", session_id=str(session.id))
+            # Where no paste was open, a program may take the rest of its end for typed text: then once more.
+            for _ in range(CTRL_C_TRIES):
+                if await self._is_empty_after_ctrl_c(session, tab_id):
+                    return
+            _log.warning("composer_not_cleared", session_id=str(session.id))
+
+    async def _is_empty_after_ctrl_c(self, session: Session, tab_id: str) -> bool:
+        before = await self._last_mark(session)
+        await self._host.terminal.press(tab_id, Key.CTRL_C)
+        if not await self._comes_true(session, lambda s: self._has_new_prompt(s, before), NEW_PROMPT_S):
+            return False
+        await self._host.sleep(SETTLING_S)
+        return session.sighting.over or await self._composer_is_empty(session)
 
     async def report_typed(self, turn: Turn) -> None:
         """The prompt is in the terminal, or may be. Raises ClaimLost."""
@@ -195,7 +205,10 @@ class Prompts:
         return max((mark.ordinal for mark in await self._host.terminal.marks(_tab(session))), default=0)
 
     async def _has_new_prompt(self, session: Session, before: int) -> bool:
-        return await self._last_mark(session) > before and await self._composer_is_empty(session)
+        is_new = await self._last_mark(session) > before
+        # The session hears of a mark a moment later than the screen shows it: the next turn is counted from there.
+        has_heard = session.sighting.marks_seen == await self._last_mark(session) and session.idle
+        return session.sighting.over or (is_new and has_heard and await self._composer_is_empty(session))
 
     async def _row_below_cursor(self, session: Session) -> Position:
         cursor = cursor_of(await self._host.terminal.screen(_tab(session)))

@@ -50,15 +50,16 @@ class Reconciliation:
                 await self._adopt(row, tab, records.pop(row.session_id, None))
                 if row.status is SessionStatus.CREATING and tab.exit is not None:
                     await self._finish_creation(row, begun)
-        await self._bury_lost([row for row in rows if self._host.sessions.find(row.session_id) is None], begun)
         await self._close_strays(list(tabs.values()))
         for session_id in records:
             await asyncio.to_thread(self._host.records.remove, session_id)
         await self._settle_typed({command.id: command for command in begun})
+        # Before any end of a session is told: with it ends what waits, and nothing is left to wait in an ended session.
+        await self._host.office.give_back()
+        await self._bury_lost([row for row in rows if self._host.sessions.find(row.session_id) is None], begun)
         # Not before their turns are known: the end of a session is told together with the result of its turn.
         for session in self._host.sessions:
             self._worker.look_after(session)
-        await self._host.office.give_back()
 
     async def _adopt(self, row: SessionInfo, tab: TabInfo, record: SessionRecord | None) -> None:
         profile = await asyncio.to_thread(profile_or_fallback, self._host.profiles, row.profile)

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from semo_agent.failpoints import VARIABLE
 from semo_office.commands import CommandRepository, NewCommand
 from semo_office.config import CredentialsFile
 from semo_office.errors import ErrorCode
@@ -45,6 +47,7 @@ class AgentProcess:
 
     def __init__(self, state: StateFolder, home: Path) -> None:
         self.state = state
+        self.failpoints = home / "failpoints"
         self._home = home
         self.process: asyncio.subprocess.Process | None = None
         self.proper_ends = {0}
@@ -55,7 +58,8 @@ class AgentProcess:
                 *(sys.executable, "-m", "semo_agent.cli", "--state-dir", str(self.state.path)),
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
                 env={"HOME": str(self._home), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT),
-                     "SHELL": str(shutil.which("bash")), "LANG": "C.UTF-8"},
+                     "SHELL": str(shutil.which("bash")), "LANG": "C.UTF-8",
+                     VARIABLE: str(self.failpoints)},
             )  # fmt: skip
 
     async def ready(self) -> dict[str, str]:
@@ -67,6 +71,11 @@ class AgentProcess:
                 assert self.process.returncode is None, self.log
                 await asyncio.sleep(0.01)
         return dict(json.loads(path.read_text()))
+
+    def arm(self, place: str, how: str) -> None:
+        """It is killed (or stopped: `how`) when it comes to this place."""
+        self.failpoints.mkdir(exist_ok=True)
+        (self.failpoints / place).write_text(how)
 
     async def stop(self, number: int = signal.SIGTERM) -> int:
         assert self.process is not None
@@ -253,6 +262,54 @@ async def test_a_superseded_agent_stops_with_its_own_status(desk: Desk) -> None:
         assert await desk.agent.process.wait() == 3
     desk.agent.proper_ends = {3}
     assert "Another agent process acts for this host now." in desk.agent.log
+
+
+async def test_a_prompt_that_was_only_claimed_ends_with_its_session(desk: Desk) -> None:
+    session_id = await desk.shell()
+    desk.agent.arm("after_claim", "kill")
+    command_id = await desk.send(session_id, SendPrompt(prompt="echo never"))
+    assert desk.agent.process is not None
+    async with asyncio.timeout(DEADLINE_S):
+        assert await desk.agent.process.wait() == -signal.SIGKILL
+    await end_holder(desk.agent.state.agent)
+    await desk.agent.start()
+    assert (await desk.result(command_id)).error is ErrorCode.SESSION_EXITED
+
+
+@pytest.fixture
+async def twin(desk: Desk, tmp_path: Path) -> AsyncIterator[AgentProcess]:
+    """An agent with the identity of the first, on a state folder of its own; not started yet."""
+    # Short, because the holder's socket is in it.
+    with tempfile.TemporaryDirectory(prefix="semo-") as name:
+        state = StateFolder(Path(name)).prepare()
+        for path in ("credentials/host.json", "credentials/operator.json", "agent/host.json"):
+            shutil.copy2(desk.agent.state.path / path, state.path / path)
+        twin = AgentProcess(state, tmp_path)
+        yield twin
+        assert await twin.stop() in twin.proper_ends, twin.log
+        await end_holder(state.agent)
+
+
+async def test_of_two_agents_with_one_identity_the_older_stops_and_no_command_runs_twice(
+    desk: Desk, twin: AgentProcess, tmp_path: Path
+) -> None:
+    session_ids = [await desk.shell() for _ in range(2)]
+    sent = {
+        n: await desk.send(session_ids[n % 2], SendPrompt(prompt=f"echo {n} >> {tmp_path}/ran; sleep 0.05"))
+        for n in range(40)
+    }
+    await desk.reached(sent[6], Stage.ACCEPTED)
+    await twin.start()
+    assert desk.agent.process is not None
+    async with asyncio.timeout(DEADLINE_S):
+        assert await desk.agent.process.wait() == 3
+    desk.agent.proper_ends = {3}
+    results = {n: await desk.result(command_id) for n, command_id in sent.items()}
+    ran = [int(line) for line in (tmp_path / "ran").read_text().split()]
+    assert len(ran) == len(set(ran))
+    assert {n for n, result in results.items() if result.success} <= set(ran)
+    assert {result.error for result in results.values()} <= {None, ErrorCode.SESSION_EXITED}
+    assert (await desk.do(await desk.shell(), SendPrompt(prompt="echo next"))).success
 
 
 async def test_keys_and_prompts_are_not_in_the_log(desk: Desk) -> None:

@@ -4,17 +4,18 @@ import random
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
+from semo_agent.errors import Superseded
 from semo_agent.lease import Lease
-from semo_agent.office import LinkedOffice
+from semo_agent.office import Claim, LinkedOffice
 from semo_agent.stopping import Stop
 from semo_office.models import CommandStatus
 from tests.integration.hub_fixture import RunningHub
-from tests.integration.office.conftest import Party, party_on
+from tests.integration.office.conftest import Party, party_on, token_of
 
 
 @dataclass
@@ -83,3 +84,13 @@ async def test_what_is_overdue_ends_though_nobody_waits_for_it(sleeper: Sleeper)
     prompt = await sleeper.overdue_prompt()
     await sleeper.office().expire_commands()
     assert await sleeper.status(prompt) is CommandStatus.FAILED
+
+
+async def test_nothing_is_typed_on_a_claim_of_a_superseded_process(sleeper: Sleeper) -> None:
+    session_id = await sleeper.party.new_session()
+    await sleeper.party.operator.commands.create_command(sleeper.party.prompt(session_id, "echo"))
+    office = sleeper.office()
+    [claimed] = await office.claim()
+    await sleeper.party.host.commands.renew_leases(uuid4(), take=True)
+    with pytest.raises(Superseded):
+        await office.confirm(Claim(claimed.command.id, token_of(claimed.command)))
