@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: up test check bench help clean
+.PHONY: up test check bench soak help clean
 
 up: $(INSTALLED) ## install what is missing, start SEMO for this folder, print what to type next
 	@$(BIN)/semo up
@@ -18,6 +18,9 @@ check: $(INSTALLED) ## the quick half of `make test`: ruff, mypy and import-lint
 
 bench: $(INSTALLED) ## measured figures: latency of a command beside the floor of its own hops
 	@$(BIN)/python -m benchmarks
+
+soak: $(INSTALLED) ## ten agents under kills and freezes, then memory over 20,000 commands; takes a while
+	@$(BIN)/python -m tests.soak
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
