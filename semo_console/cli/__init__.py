@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from semo_console.cli.exits import ExitCode
-from semo_console.errors import ConsoleError
+from semo_console.errors import ConsoleError, Superseded
 from semo_office.errors import OfficeError
 
 
@@ -22,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.OK if code is None else code
     except TyperException as error:
         return _refuse(f"{error.format_message().rstrip('.')}. `semo --help` lists what there is.", ExitCode.USAGE)
+    except Superseded as error:
+        return _refuse(str(error), ExitCode.SUPERSEDED)
     except (ConsoleError, OfficeError) as error:
         return _refuse(str(error), ExitCode.FAILED)
     except PermissionError as error:
@@ -29,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"{error.filename} is not yours to use. Choose another state folder with --state-dir.", ExitCode.FAILED
         )
     except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
+        from semo_console.cli.interruption import exit_code_of_interruption
+
+        return exit_code_of_interruption()
     except BrokenPipeError:
         return _leave_quietly()
     except Exception as error:  # noqa: BLE001  # the top: it is logged, and the operator is told where
