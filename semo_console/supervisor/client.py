@@ -48,7 +48,8 @@ class SupervisorClient:
     def join(cls, processes: Processes, found: Process) -> "SupervisorClient":
         """Have the one that runs try at once what it would try later."""
         record = read_supervisor_record(processes)
-        ends = {service.name: service.ends for service in record.services} if record else {}
+        # What was up may have died just now: that end is not one of a start that we asked for.
+        ends = {service.name: service.ends + (service.pid is not None) for service in record.services} if record else {}
         found.signal(signal.SIGHUP)
         return cls(processes, _found=found, _ends_before=ends)
 
@@ -78,7 +79,7 @@ class SupervisorClient:
         return self._found is not None and self._found.is_alive()
 
     def _failed(self, name: ProcessName) -> ServiceRecord | None:
-        """The service, if it has ended since we came and does not run."""
+        """The service, if a start of it has failed since we came and it does not run."""
         record = read_supervisor_record(self.processes)
         service = record.service(name) if record else None
         if service is None or service.ends <= self._ends_before.get(name, 0):
