@@ -54,6 +54,7 @@ class ProcessRecord(BaseModel):
     host_id: UUID
     instance_id: UUID
     link: str
+    link_since: AwareDatetime
 
 
 async def run_agent(state: StateFolder, terminal: Terminal | None = None, *, lease_terms: Terms = USUAL_TERMS) -> int:
@@ -89,7 +90,12 @@ class Agent:
         self._link = link
         self._link_changed = asyncio.Event()
         self._record = ProcessRecord(
-            pid=os.getpid(), started_at=datetime.now(UTC), host_id=host_id, instance_id=uuid4(), link=link.status.state
+            pid=os.getpid(),
+            started_at=datetime.now(UTC),
+            host_id=host_id,
+            instance_id=uuid4(),
+            link=link.status.state,
+            link_since=link.status.since,
         )
         self._owner_id = owner_id
         self._stop = Stop()
@@ -164,7 +170,8 @@ class Agent:
         path = self._state.process_record("agent")
         while not self._stop:
             self._link_changed.clear()
-            record = self._record.model_copy(update={"link": self._link.status.state})
+            status = self._link.status
+            record = self._record.model_copy(update={"link": status.state, "link_since": status.since})
             await asyncio.to_thread(write_json, path, record)
             await self._link_changed.wait()
         no_longer()

@@ -2,6 +2,7 @@
 
 ConsoleError
 ├── ProcessFailed     a background process did not start or stop
+├── Superseded        another agent process took our place
 ├── Busy              another `semo up` or `semo down` is at work
 ├── UnclearTarget     which office or session is meant can't be told
 └── UnreadableInput   what was given can't be sent as it is
@@ -14,6 +15,10 @@ class ConsoleError(Exception):
 
 class ProcessFailed(ConsoleError):
     """A background process did not start or stop."""
+
+
+class Superseded(ConsoleError):
+    """Another agent process acts for this host now."""
 
 
 class Busy(ConsoleError):

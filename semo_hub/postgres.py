@@ -118,8 +118,12 @@ class Postgres:
         if not self._data.exists():
             await self._make_data()
         await asyncio.to_thread(self._check_version)
-        await asyncio.to_thread(Postmaster(self._data, self._socket_lock).clear_left_over)
+        await asyncio.to_thread(self.clear_left_over)
         await self._launch_until_ready()
+
+    def clear_left_over(self) -> None:
+        """Stop what an earlier hub left running, if no hub runs. Blocking. Raises PostgresError."""
+        Postmaster(self._data, self._socket_lock).clear_left_over()
 
     async def stop(self) -> None:
         """Fast shutdown: open transactions are rolled back, nothing committed is lost."""
@@ -161,7 +165,7 @@ class Postgres:
             raise PostgresError(f"PostgreSQL died {quick_deaths} times in a row: see {self._log_file}.")
         if quick_deaths and await shutdown.within(0.1 * 2**quick_deaths):
             return
-        await asyncio.to_thread(Postmaster(self._data, self._socket_lock).clear_left_over)
+        await asyncio.to_thread(self.clear_left_over)
         await self._launch_until_ready()
 
     @property

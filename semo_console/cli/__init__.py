@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from semo_console.cli.exits import ExitCode
-from semo_console.errors import ConsoleError
+from semo_console.errors import ConsoleError, Superseded
 from semo_office.errors import OfficeError
 
 
@@ -19,9 +19,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stream.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]  # TextIO in typeshed
     try:
         code: int | None = app(args=arguments, prog_name="semo", standalone_mode=False)
-        return ExitCode.OK if code is None else code
+        # Typer's own code for an interruption, whichever signal it was.
+        return _interrupted() if code == ExitCode.INTERRUPTED else code or ExitCode.OK
     except TyperException as error:
         return _refuse(f"{error.format_message().rstrip('.')}. `semo --help` lists what there is.", ExitCode.USAGE)
+    except Superseded as error:
+        return _refuse(str(error), ExitCode.SUPERSEDED)
     except (ConsoleError, OfficeError) as error:
         return _refuse(str(error), ExitCode.FAILED)
     except PermissionError as error:
@@ -29,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"{error.filename} is not yours to use. Choose another state folder with --state-dir.", ExitCode.FAILED
         )
     except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
+        return _interrupted()
     except BrokenPipeError:
         return _leave_quietly()
     except Exception as error:  # noqa: BLE001  # the top: it is logged, and the operator is told where
@@ -42,6 +45,12 @@ def _refuse(sentence: str, code: ExitCode) -> ExitCode:
     one_line = " ".join(line.strip() for line in sentence.splitlines())
     sys.stderr.write(f"semo: {one_line}\n")
     return code
+
+
+def _interrupted() -> ExitCode:
+    from semo_console.cli.interruption import exit_code_of_interruption
+
+    return exit_code_of_interruption()
 
 
 def _leave_quietly() -> ExitCode:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from semo_console.cli.interruption import stop_on_sigterm
 from semo_console.cli.options import Json, StateDir
 
 
@@ -37,6 +38,7 @@ def up(
       semo up --headless --json
       semo up --office shop --port 0
     """
+    stop_on_sigterm()
     from semo_console.cli.actions.startup import start_up
 
     start_up(state_dir, office_name=office, port=port, headless=headless, as_json=as_json)
@@ -49,7 +51,7 @@ def down(
     as_json: Json = False,
     state_dir: StateDir = None,
 ) -> None:
-    """Stop agent and hub. The sessions live on in their terminals.
+    """Stop agent, hub and supervisor. The sessions live on in their terminals.
 
     \b
     Examples:

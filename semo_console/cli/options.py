@@ -33,4 +33,5 @@ Office = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+Lifeline = Annotated[int | None, typer.Option("--lifeline", min=3, metavar="FD", hidden=True)]
 SESSION_HELP = "A session by id, or the beginning of one."

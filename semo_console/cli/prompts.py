@@ -6,6 +6,7 @@ from uuid import UUID
 
 import typer
 
+from semo_console.cli.interruption import stop_on_sigterm
 from semo_console.cli.options import SESSION_HELP, Json, Office, StateDir
 
 
@@ -65,6 +66,7 @@ def send(
         raise typer.BadParameter("give --role or --session, not both", param_hint="--role")
     if turn_limit is not None and (answer or not math.isfinite(turn_limit)):
         raise typer.BadParameter("a number of seconds, for a prompt", param_hint="--turn-limit")
+    stop_on_sigterm()
     from semo_console.cli.actions.sending import Send, send_text
 
     request = Send(

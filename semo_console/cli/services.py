@@ -4,13 +4,15 @@ from typing import Annotated
 
 import typer
 
-from semo_console.cli.options import StateDir
+from semo_console.cli.options import Lifeline, StateDir
+from semo_console.supervisor.lifeline import hold_lifeline
 
 
 def hub(
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, metavar="N", help="Port on 127.0.0.1; 0: a free one.")
     ] = 54321,
+    lifeline: Lifeline = None,
     state_dir: StateDir = None,
 ) -> None:
     """Run the hub in the foreground; `semo up` does it for you.
@@ -19,18 +21,20 @@ def hub(
     Example:
       semo hub --port 54321
     """
+    hold_lifeline(lifeline)
     from semo_console.cli.actions.hub_service import run_hub
 
     run_hub(state_dir, port)
 
 
-def agent(state_dir: StateDir = None) -> None:
+def agent(lifeline: Lifeline = None, state_dir: StateDir = None) -> None:
     """Run the agent in the foreground; `semo up` does it for you.
 
     \b
     Example:
       semo agent
     """
+    hold_lifeline(lifeline)
     from semo_console.cli.actions.agent_service import run_agent
 
     run_agent(state_dir)

@@ -187,15 +187,17 @@ class Machine:
             connection.execute(statement)
 
     def processes(self) -> dict[int, str]:
-        """Every process with the state folder in its command line, by pid."""
+        """Every process with this machine in its command line, environment or working folder; commands by pid."""
         found: dict[int, str] = {}
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                environment = (folder / "environ").read_bytes().decode(errors="replace")
+                traces = (command, environment, str((folder / "cwd").readlink()))
                 is_zombie = (folder / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
-            except (FileNotFoundError, ProcessLookupError):
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue
-            if str(self.path) in command and not is_zombie:
+            if any(str(self.path) in trace for trace in traces) and not is_zombie:
                 found[int(folder.name)] = command
         return found
 

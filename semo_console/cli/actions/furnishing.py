@@ -1,5 +1,6 @@
 """The office of a folder, made where it is missing, with a session that is ready."""
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -9,7 +10,7 @@ from pydantic import JsonValue
 from semo_console.cli.actions.office import OperatorDesk, at_desk
 from semo_console.cli.actions.wording import describe_session, print_json, say
 from semo_console.errors import ConsoleError, ProcessFailed
-from semo_console.supervise import Service, Supervisor
+from semo_console.processes import Process, Processes
 from semo_office.commands import OutcomeKind
 from semo_office.config import CredentialsFile
 from semo_office.locations import StateFolder
@@ -40,32 +41,32 @@ class Ready:
         }
 
 
-def furnish(supervisor: Supervisor, agent: Service, folder: Path, office_name: str) -> Ready:
+def furnish(processes: Processes, agent: Process, folder: Path, office_name: str) -> Ready:
     """Office, host and session of this folder, each only where it is missing. Raises ConsoleError, OfficeError."""
-    return at_desk(supervisor.state, lambda desk: Furnishing(supervisor, desk).run(agent, folder, office_name))
+    return at_desk(processes.state, lambda desk: Furnishing(processes, desk).run(agent, folder, office_name))
 
 
 @dataclass(frozen=True)
 class Furnishing:
     """One pass over what an office needs."""
 
-    supervisor: Supervisor
+    processes: Processes
     desk: OperatorDesk
 
-    async def run(self, agent: Service, folder: Path, office_name: str) -> Ready:
+    async def run(self, agent: Process, folder: Path, office_name: str) -> Ready:
         office = await self.desk.offices.create_office(office_name, str(folder))
         await self._attach(office, agent)
         session = await self._find_or_create_session(office)
-        credentials = CredentialsFile(self.supervisor.state, "operator")()
-        return Ready(self.supervisor.state, credentials.url, credentials.publishable_key, office, session)
+        credentials = CredentialsFile(self.processes.state, "operator")()
+        return Ready(self.processes.state, credentials.url, credentials.publishable_key, office, session)
 
-    async def _attach(self, office: Office, agent: Service) -> None:
+    async def _attach(self, office: Office, agent: Process) -> None:
         if agent.host_id is None:
             raise ProcessFailed("The agent does not say which host it is. `semo down`, then `semo up` again.")
         placed = await self.desk.offices.hosts(office.id)
         if all(host.host.id != agent.host_id for host in placed):
             await self.desk.offices.attach_host(office.id, agent.host_id, office.repo_path)
-            self.supervisor.reload(agent)
+            agent.signal(signal.SIGHUP)
 
     async def _find_or_create_session(self, office: Office) -> SessionInfo:
         live = await self.desk.sessions.get_sessions_by_office(office.id)

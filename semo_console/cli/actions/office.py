@@ -9,7 +9,7 @@ from uuid import UUID
 from semo_console.cli.actions.folder import current_folder
 from semo_console.cli.actions.targets import choose_office
 from semo_console.errors import ConsoleError
-from semo_console.supervise import Supervisor
+from semo_console.processes import Processes
 from semo_office.commands import CommandRepository
 from semo_office.config import CredentialsFile, read_supabase_settings
 from semo_office.dispatcher import CommandDispatcher
@@ -47,7 +47,7 @@ def at_desk(state: StateFolder, work: Callable[[OperatorDesk], Coroutine[Any, An
 
 def require_office(state: StateFolder) -> None:
     """Raises ConsoleError when the office would be on this machine and its hub does not run."""
-    if read_supabase_settings().url is None and Supervisor(state).find("hub") is None:
+    if read_supabase_settings().url is None and Processes(state).find("hub") is None:
         raise ConsoleError(f"SEMO does not run here ({state.path}). Start it with `semo up`.")
 
 

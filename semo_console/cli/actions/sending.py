@@ -51,7 +51,7 @@ def send_text(state_dir: Path | None, request: Send, *, as_json: bool) -> ExitCo
         outcome = at_desk(StateFolder.find(state_dir), lambda desk: _send(desk, complete))
     except KeyboardInterrupt:
         remark(f"No longer waiting; the prompt goes on ({complete.command_id}). `semo sessions` shows where.")
-        return ExitCode.INTERRUPTED
+        raise
     print_outcome(outcome, as_json=as_json)
     return exit_code_of(outcome, failed=ExitCode.PROMPT_FAILED)
 

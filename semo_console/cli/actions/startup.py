@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semo_console.cli.actions.folder import current_folder
+from semo_console.cli.interruption import held_back
 from semo_console.errors import ConsoleError, ProcessFailed, UnreadableInput
-from semo_console.supervise import Launch, Service, ServiceName, Supervisor
+from semo_console.processes import Process, Processes, ProcessName
+from semo_console.supervisor.client import SupervisorClient, stop_supervisor
 from semo_office.errors import OfficeError
 from semo_office.locations import StateFolder
 
@@ -25,10 +27,9 @@ def start_up(
     """Start or join what is needed for this folder, and print where it is. Raises ConsoleError, OfficeError."""
     folder = current_folder()
     name = _checked_name(office_name or folder.name or "/")
-    state = StateFolder.find(state_dir).prepare()
-    supervisor = Supervisor(state)
-    with supervisor.turn():
-        ready = Startup(supervisor, folder, name, port).run()
+    processes = Processes(StateFolder.find(state_dir).prepare())
+    with processes.turn():
+        ready = Startup(processes, folder, name, port).run()
     from semo_console.cli.actions.furnishing import tell, tell_json
 
     if as_json:
@@ -47,49 +48,57 @@ def _checked_name(name: str) -> str:
 class Startup:
     """One `semo up`. What it started itself it stops again when a later step fails."""
 
-    supervisor: Supervisor
+    processes: Processes
     folder: Path
     office_name: str
     port: int | None
-    _launched: list[Launch] = field(default_factory=list)
+    _supervisor: SupervisorClient | None = None
 
     def run(self) -> "Ready":
         try:
-            hub = self._join_or_launch("hub", "--port", str(DEFAULT_PORT if self.port is None else self.port))
-            agent = self._join_or_launch("agent")
+            supervisor = self._join_or_start()
             # The libraries of an office take as long to load as both services to come up: at the same time.
             from semo_console.cli.actions.furnishing import furnish
 
-            self._check_port(self._see_ready(hub))
-            serving_agent = self._see_ready(agent)
+            self._check_port(_see_running(supervisor, "hub"))
+            agent = _see_running(supervisor, "agent")
             with _step("prepare the office"):
-                return furnish(self.supervisor, serving_agent, self.folder, self.office_name)
+                return furnish(self.processes, agent, self.folder, self.office_name)
         except BaseException:
-            self._undo()
+            if self._supervisor:
+                self._supervisor.abandon()
             raise
 
-    def _join_or_launch(self, name: ServiceName, *arguments: str) -> Service | Launch:
-        if running := self.supervisor.find(name):
-            return running
-        with _step(f"start the {name}"):
-            launch = self.supervisor.launch(name, *arguments)
-        self._launched.append(launch)
-        return launch
+    def _join_or_start(self) -> SupervisorClient:
+        running = self.processes.settle("supervisor")
+        if running and not self._is_at_the_wrong_port():
+            return SupervisorClient.join(self.processes, running)
+        if running:
+            self._stop(running)
+        port = DEFAULT_PORT if self.port is None else self.port
+        with _step("start the supervisor"), held_back():
+            # Known before an interruption can come: what is not known can't be stopped.
+            self._supervisor = SupervisorClient.start(self.processes, [["hub", "--port", str(port)], ["agent"]])
+            return self._supervisor
 
-    def _see_ready(self, service: Service | Launch) -> Service:
-        if isinstance(service, Service):
-            return service
-        with _step(f"start the {service.name}"):
-            return self.supervisor.await_ready(service)
+    def _is_at_the_wrong_port(self) -> bool:
+        """A hub that can't run where it was told to is told anew; one that runs is left alone."""
+        return bool(self.port) and self.processes.find("hub") is None
 
-    def _check_port(self, hub: Service) -> None:
+    def _stop(self, supervisor: Process) -> None:
+        from semo_console.cli.actions.wording import remark
+
+        stop_supervisor(self.processes, supervisor, warn=remark)
+
+    def _check_port(self, hub: Process) -> None:
         """Joining a hub on another port than the one asked for would be a surprise."""
         if self.port and hub.url and not hub.url.endswith(f":{self.port}"):
             raise ConsoleError(f"The hub runs at {hub.url} already. `semo down` first, to give it another port.")
 
-    def _undo(self) -> None:
-        for launch in reversed(self._launched):
-            self.supervisor.abandon(launch)
+
+def _see_running(supervisor: SupervisorClient, name: ProcessName) -> Process:
+    with _step(f"start the {name}"):
+        return supervisor.await_running(name)
 
 
 @contextmanager

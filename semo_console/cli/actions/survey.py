@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -10,8 +11,9 @@ from pydantic import JsonValue
 from semo_console.cli.actions.census import ProcessStatus, take_census
 from semo_console.cli.actions.office import OperatorDesk, at_desk
 from semo_console.cli.actions.wording import STATUS_WORDS, print_json, remark, say
-from semo_console.supervise import Supervisor
+from semo_console.processes import Process, Processes
 from semo_office.errors import OfficeError
+from semo_office.link import LinkState
 from semo_office.locations import StateFolder
 from semo_office.models import Office, SessionStatus
 
@@ -35,14 +37,14 @@ class OfficeCount:
 def show_status(state_dir: Path | None, *, as_json: bool) -> None:
     """Print processes and offices; nothing running is an answer, not an error."""
     state = StateFolder.find(state_dir)
-    supervisor = Supervisor(state)
-    processes = take_census(supervisor)
-    agent = supervisor.find("agent")
-    offices = _offices(state) if supervisor.find("hub") else []
+    processes = Processes(state)
+    census = take_census(processes)
+    agent = processes.find("agent")
+    offices = _offices(state) if processes.find("hub") else []
     if as_json:
-        print_json(_as_json(processes, offices, agent.link if agent else None))
+        print_json(_as_json(census, offices, agent))
     else:
-        _tell(processes, offices, agent.link if agent else None)
+        _tell(census, offices, agent)
 
 
 def _offices(state: StateFolder) -> list[OfficeCount]:
@@ -61,23 +63,44 @@ async def _count(desk: OperatorDesk) -> list[OfficeCount]:
 
 
 def _as_json(
-    processes: Sequence[ProcessStatus], offices: Sequence[OfficeCount], link: str | None
+    census: Sequence[ProcessStatus], offices: Sequence[OfficeCount], agent: Process | None
 ) -> dict[str, JsonValue]:
     return {
-        "processes": [process.to_json() for process in processes],
+        "processes": [process.to_json() for process in census],
         "offices": [office.to_json() for office in offices],
-        "link": link,
+        "link": agent.link if agent else None,
+        "link_since": agent.link_since if agent else None,
     }
 
 
-def _tell(processes: Sequence[ProcessStatus], offices: Sequence[OfficeCount], link: str | None) -> None:
-    for process in processes:
-        about = " ".join(part for part in (str(process.pid or ""), process.url or "") if part)
-        say(f"{process.name:<9} {process.state:<9} {about}".rstrip())
-    if link is not None:
-        say(f"link      {link}")
+def _tell(census: Sequence[ProcessStatus], offices: Sequence[OfficeCount], agent: Process | None) -> None:
+    for process in census:
+        about = "  ".join(part for part in (str(process.pid or ""), process.url or "", _history(process)) if part)
+        say(f"{process.name:<10} {process.state:<11} {about}".rstrip())
+    if agent and agent.link:
+        say(f"link       {_link_in_words(agent.link, agent.link_since)}")
     for counted in offices:
-        say(f"office    {counted.office.name} ({counted.office.repo_path}): {_in_words(counted.sessions)}")
+        say(f"office     {counted.office.name} ({counted.office.repo_path}): {_in_words(counted.sessions)}")
+
+
+def _history(process: ProcessStatus) -> str:
+    """How often it was started again, why, and when that is tried next."""
+    known = process.supervised
+    if known is None or known.last_exit is None:
+        return ""
+    times = f"restarted {known.restarts} times, " if known.restarts else ""
+    next_try = f"; next try at {_time_of_day(known.next_try_at)}" if known.next_try_at else ""
+    why = known.last_exit.why.rstrip(".")
+    return f"({times}last ended at {_time_of_day(known.last_exit.at)}: {why}{next_try})"
+
+
+def _link_in_words(link: str, since: str | None) -> str:
+    words = link.replace("_", " ")
+    return words if since is None or link == LinkState.LIVE else f"{words} since {_time_of_day(since)}"
+
+
+def _time_of_day(moment: str) -> str:
+    return datetime.fromisoformat(moment).astimezone().strftime("%H:%M:%S")
 
 
 def _in_words(sessions: Counter[SessionStatus]) -> str:

@@ -1,0 +1,1 @@
+"""The supervisor: the one background process that owns hub and agent, and starts again what dies."""
