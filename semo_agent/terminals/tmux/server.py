@@ -1,0 +1,172 @@
+"""Our own tmux server: found, started when there is none, and spoken to."""
+
+import asyncio
+import functools
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from semo_agent.errors import ConfigurationError, TerminalDied, TerminalError, TerminalTimeout
+from semo_agent.holder.place import make_private, socket_in
+from semo_agent.terminals.tmux.control import SESSION, ControlClient, quoted
+
+OLDEST: Final = (3, 2)
+"""The first version that starts clients without output and tells a program's end as we read it."""
+FEEDS_VARIABLE: Final = "SEMO_FEEDS"
+
+_VERSION = re.compile(r"(\d+)\.(\d+)")
+_PROGRAM_SECONDS: Final = 10.0
+_KEEPER: Final = "semo"
+"""A window without a process: a session needs one, also when no tab is open."""
+_TERMINFO = ("/etc/terminfo", "/lib/terminfo", "/usr/share/terminfo", "/usr/lib/terminfo", "/opt/homebrew/share/terminfo")
+
+# Run by tmux where a program ended (all of its output has left tmux then), and where a client has gone.
+_ENDED: Final = "ended"
+_ON_DEATH = f"wait-for -S {_ENDED}"
+_ON_DETACH = "if-shell -F '#{&&:#{==:#{session_windows},1},#{==:#{session_attached},0}}' kill-server"
+_OPTIONS: Final = (
+    ("set-option", "-g", "remain-on-exit", "on"),
+    ("set-option", "-g", "history-limit", "5000"),
+    ("set-option", "-g", "status", "off"),
+    ("set-option", "-g", "automatic-rename", "off"),
+    ("set-option", "-g", "allow-rename", "off"),
+    ("set-option", "-g", "default-shell", "/bin/sh"),
+    ("set-option", "-g", "destroy-unattached", "off"),
+    ("set-option", "-s", "escape-time", "0"),
+    ("set-option", "-s", "set-clipboard", "off"),
+    ("set-hook", "-g", "pane-died", _ON_DEATH),
+    ("set-hook", "-g", "client-detached", _ON_DETACH),
+)
+
+
+class TmuxServer:
+    """The server of one folder, which also holds its socket and the pipes of its windows."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "tmux"
+        self.socket = socket_in(self.folder, "server.sock")
+        self._control: ControlClient | None = None
+        self._reconnecting = asyncio.Lock()
+
+    async def connect(self, *, start: bool) -> None:
+        """Attach to the server. Raises `TerminalDied` when none runs and `start` is false, `ConfigurationError`."""
+        program = await asyncio.to_thread(usable_tmux)
+        try:
+            self._control = await self._attach(program)
+        except TerminalDied:
+            if not start:
+                raise
+            await self._start(program)
+            self._control = await self._attach(program)
+
+    async def run(self, *commands: str) -> list[list[str]]:
+        """Run commands in the server, attached anew if need be. Raises `TerminalDied` when it is gone."""
+        return await (await self._living()).run(*commands)
+
+    async def ends(self) -> AsyncIterator[None]:
+        """One item at first and whenever programs ended since; Raises `TerminalDied` when this client is cut off."""
+        watcher = await self._attach(usable_tmux())
+        try:
+            while True:
+                yield
+                await watcher.run(f"wait-for {_ENDED}", timeout=None)
+        finally:
+            await watcher.close()
+
+    async def close(self) -> None:
+        """Detach; a server without tabs ends."""
+        if self._control is not None:
+            await self._control.close()
+
+    async def _living(self) -> ControlClient:
+        if self._control is None:
+            raise TerminalError("The terminal was not started.")
+        async with self._reconnecting:
+            if self._control.closed.is_set():
+                # A person may have detached us.
+                self._control = await self._attach(usable_tmux())
+        return self._control
+
+    async def _attach(self, program: str) -> ControlClient:
+        return await ControlClient.connect(program, self.socket, _environment(self.folder))
+
+    async def _start(self, program: str) -> None:
+        await asyncio.to_thread(self._prepare)
+        # The options come before the first window, so that it stays.
+        commands = [
+            ("start-server",),
+            *_OPTIONS,
+            ("set-option", "-g", "default-terminal", term()),
+            ("new-session", "-d", "-s", SESSION, "-n", _KEEPER, "exit"),
+        ]
+        words = [word for command in commands for word in (*command, ";")][:-1]
+        try:
+            async with asyncio.timeout(_PROGRAM_SECONDS):
+                process = await asyncio.create_subprocess_exec(
+                    *(program, "-u", "-S", str(self.socket), "-f", os.devnull, *words),
+                    env=_environment(self.folder),
+                    cwd="/",
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.PIPE,
+                    start_new_session=True,
+                )
+                _, complained = await process.communicate()
+        except TimeoutError as err:
+            raise TerminalTimeout(f"tmux did not start within {_PROGRAM_SECONDS:g} s.") from err
+        if process.returncode:
+            raise TerminalDied(f"tmux can't be started: {complained.decode('utf-8', 'replace').strip()}")
+
+    def _prepare(self) -> None:
+        try:
+            for folder in (self.folder.parent, self.folder, self.socket.parent):
+                make_private(folder)
+        except OSError as err:
+            raise TerminalDied(f"tmux can't be started: {err}") from err
+
+
+def usable_tmux() -> str:
+    """The path of tmux. Blocking at the first call. Raises `ConfigurationError` when there is none, or a too old one."""
+    program = shutil.which("tmux")
+    if program is None:
+        raise ConfigurationError("There is no tmux on this machine. Install it, or choose another --terminal.")
+    said = _version_of(program)
+    found = _VERSION.search(said)
+    if found is not None and (int(found[1]), int(found[2])) < OLDEST:
+        raise ConfigurationError(f"{said} is too old; SEMO needs tmux {OLDEST[0]}.{OLDEST[1]} or newer.")
+    return program
+
+
+@functools.cache
+def _version_of(program: str) -> str:
+    try:
+        return subprocess.run(
+            [program, "-V"], capture_output=True, text=True, timeout=_PROGRAM_SECONDS, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError) as err:
+        raise ConfigurationError(f"{program} does not work: {err}") from err
+
+
+@functools.cache
+def term() -> str:
+    """What programs in tmux are told of their terminal: the newest of its names that this system describes."""
+    for root in (str(Path.home() / ".terminfo"), *_TERMINFO):
+        if any(Path(root, letter, "tmux-256color").exists() for letter in ("t", "74")):
+            return "tmux-256color"
+    return "screen-256color"
+
+
+def _environment(folder: Path) -> Mapping[str, str]:
+    """Of tmux itself: nothing of ours goes to it but where to find things."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": os.environ.get("HOME", "/"),
+        "SHELL": "/bin/sh",
+        "LC_ALL": "C.UTF-8",
+        FEEDS_VARIABLE: str(folder),
+    }
+
