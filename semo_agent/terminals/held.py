@@ -34,7 +34,7 @@ from semo_agent.transcript.excerpt import text_between
 
 HOLDER_DIED = ExitStatus(reason="holder died")
 
-_WRITE_SECONDS = 15.0
+WRITE_SECONDS = 15.0
 _SLOWEST_READER = 32 * 1024
 """Bytes a second that a program must read for a long write to be done in time."""
 _CATCH_UP_SECONDS = 30.0
@@ -56,7 +56,7 @@ class HeldTerminal(Terminal):
         self,
         folder: Path,
         *,
-        write_timeout: float = _WRITE_SECONDS,
+        write_timeout: float = WRITE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = folder

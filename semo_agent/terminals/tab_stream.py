@@ -193,6 +193,8 @@ class TabStream:
 
     async def _finish(self, exit: ExitStatus) -> None:  # noqa: A002 - the field's own term
         await self._save()
+        # One that was asked for while that took: nobody looks at the inbox any more.
+        self._resize_when_due()
         self.exit = exit
         self.exited.set()
         self._events.tell(Exited(self.info.tab_id, exit))

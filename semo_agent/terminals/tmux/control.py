@@ -31,14 +31,18 @@ class _Question:
 class ControlClient:
     """One connection. `closed` is set when it is lost; then every command raises `TerminalDied`."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdin is not None and process.stdout is not None
+    def __init__(
+        self, process: asyncio.subprocess.Process, commands: asyncio.StreamWriter, replies: asyncio.StreamReader
+    ) -> None:
         self._process = process
-        self._commands = process.stdin
-        self._replies = process.stdout
+        self._commands = commands
+        self._replies = replies
         self._questions: deque[_Question] = deque()
         self._attached = asyncio.Event()
         self.closed = asyncio.Event()
+        self.news = asyncio.Event()
+        """Something that was subscribed to has changed, or the connection is lost."""
+        self._told: asyncio.Task[list[list[str]]] | None = None
         self._receiving = asyncio.create_task(self._receive(), name="tmux control")
 
     @classmethod
@@ -60,7 +64,9 @@ class ControlClient:
             )
         except OSError as err:
             raise TerminalDied(f"tmux can't be started: {err.strerror}.") from err
-        client = cls(process)
+        if process.stdin is None or process.stdout is None:
+            raise TerminalDied("tmux was started without pipes.")
+        client = cls(process, process.stdin, process.stdout)
         await client._see_attached()
         return client
 
@@ -81,6 +87,19 @@ class ControlClient:
         except TimeoutError as err:
             raise TerminalTimeout(f"tmux did not answer within {timeout:g} s.") from err
 
+    async def until_told(self, command: str) -> None:
+        """Until a command that waits has ended, or there is news. The command stays asked until it has ended.
+
+        Raises `TerminalDied` when the connection is lost.
+        """
+        if self._told is None or self._told.done():
+            self._told = asyncio.create_task(self.run(command, timeout=None), name=f"tmux {command}")
+            self._told.add_done_callback(lambda _: self.news.set())
+        await self.news.wait()
+        self.news.clear()
+        if self._told.done():
+            self._told.result()
+
     async def close(self) -> None:
         """Detach, and see the client gone."""
         self._commands.close()
@@ -91,13 +110,14 @@ class ControlClient:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
         await self._receiving
+        if self._told is not None:
+            await asyncio.wait([self._told])
+            self._told.exception()
 
     async def _see_attached(self) -> None:
         attached = asyncio.create_task(self._attached.wait())
         ended = asyncio.create_task(self.closed.wait())
-        done, waiting = await asyncio.wait(
-            {attached, ended}, timeout=REASONABLE, return_when=asyncio.FIRST_COMPLETED
-        )
+        done, waiting = await asyncio.wait({attached, ended}, timeout=REASONABLE, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
         if attached in done:
@@ -115,11 +135,14 @@ class ControlClient:
                     await self._read_block(rest)
                 elif word == b"%session-changed":
                     self._attached.set()
+                elif word == b"%subscription-changed":
+                    self.news.set()
         except (OSError, ValueError, EOFError):
             # A line without end, or a block: the client was killed.
             self._commands.close()
         finally:
             self.closed.set()
+            self.news.set()
             self._fail_all()
             await self._process.wait()
 

@@ -5,14 +5,15 @@ import functools
 import os
 import re
 import shutil
+import signal
 import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Final
 
 from semo_agent.errors import ConfigurationError, TerminalDied, TerminalError, TerminalTimeout
 from semo_agent.holder.place import make_private, socket_in
-from semo_agent.terminals.tmux.control import SESSION, ControlClient, quoted
+from semo_agent.terminals.tmux.control import SESSION, ControlClient
 
 OLDEST: Final = (3, 2)
 """The first version that starts clients without output and tells a program's end as we read it."""
@@ -20,9 +21,16 @@ FEEDS_VARIABLE: Final = "SEMO_FEEDS"
 
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 _PROGRAM_SECONDS: Final = 10.0
+_ATTEMPTS: Final = 3
 _KEEPER: Final = "semo"
 """A window without a process: a session needs one, also when no tab is open."""
-_TERMINFO = ("/etc/terminfo", "/lib/terminfo", "/usr/share/terminfo", "/usr/lib/terminfo", "/opt/homebrew/share/terminfo")
+_TERMINFO = (
+    "/etc/terminfo",
+    "/lib/terminfo",
+    "/usr/share/terminfo",
+    "/usr/lib/terminfo",
+    "/opt/homebrew/share/terminfo",
+)
 
 # Run by tmux where a program ended (all of its output has left tmux then), and where a client has gone.
 _ENDED: Final = "ended"
@@ -49,52 +57,85 @@ class TmuxServer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "tmux"
         self.socket = socket_in(self.folder, "server.sock")
+        self.pid = ""
+        """Of the server that was last attached to."""
         self._control: ControlClient | None = None
-        self._reconnecting = asyncio.Lock()
+        self._watcher: ControlClient | None = None
+        self._connecting = asyncio.Lock()
 
-    async def connect(self, *, start: bool) -> None:
-        """Attach to the server. Raises `TerminalDied` when none runs and `start` is false, `ConfigurationError`."""
-        program = await asyncio.to_thread(usable_tmux)
-        try:
-            self._control = await self._attach(program)
-        except TerminalDied:
-            if not start:
-                raise
-            await self._start(program)
-            self._control = await self._attach(program)
+    async def connect(self) -> bool:
+        """Attach to the server, started if need be; whether it is another than before.
+
+        Raises `ConfigurationError` where there is no usable tmux, `TerminalDied` when it can't be started.
+        """
+        async with self._connecting:
+            if self._control is not None and not self._control.closed.is_set():
+                return False
+            program = await asyncio.to_thread(usable_tmux)
+            before = self.pid
+            for attempt in range(_ATTEMPTS):
+                try:
+                    await self._attach()
+                    break
+                except TerminalDied:
+                    await self._start(program, last=attempt == _ATTEMPTS - 1)
+            else:
+                await self._attach()
+            return self.pid != before
 
     async def run(self, *commands: str) -> list[list[str]]:
         """Run commands in the server, attached anew if need be. Raises `TerminalDied` when it is gone."""
-        return await (await self._living()).run(*commands)
+        if self._control is None:
+            raise TerminalError("The terminal was not started.")
+        async with self._connecting:
+            if self._control.closed.is_set():
+                # A person may have detached us; the server may live on.
+                await self._attach()
+        return await self._control.run(*commands)
 
-    async def ends(self) -> AsyncIterator[None]:
-        """One item at first and whenever programs ended since; Raises `TerminalDied` when this client is cut off."""
-        watcher = await self._attach(usable_tmux())
+    async def lives(self) -> bool:
+        """Whether the server that was attached to answers still."""
+        known = self.pid
         try:
+            await self.run("refresh-client")
+        except TerminalDied:
+            return False
+        return self.pid == known
+
+    async def ends(self) -> AsyncGenerator[None, None]:
+        """One item at first and whenever programs ended since. Raises `TerminalDied` when the server is gone."""
+        watcher = self._watcher = await self._new_client()
+        try:
+            # tmux looks itself once a second and tells what changed; the hook tells it at once.
+            await watcher.run("refresh-client -B 'ends:%*:#{pane_dead}#{pane_dead_status}#{pane_dead_signal}'")
             while True:
                 yield
-                await watcher.run(f"wait-for {_ENDED}", timeout=None)
+                await watcher.until_told(f"wait-for {_ENDED}")
         finally:
             await watcher.close()
 
+    def remind_of_children(self) -> None:
+        """Have the server look for children that ended: now and then tmux 3.3 misses the signal of one."""
+        if self._control is not None and not self._control.closed.is_set():
+            # Connected, so the number is still the server's.
+            os.kill(int(self.pid), signal.SIGCHLD)
+
     async def close(self) -> None:
         """Detach; a server without tabs ends."""
-        if self._control is not None:
-            await self._control.close()
+        for client in (self._watcher, self._control):
+            if client is not None:
+                await client.close()
 
-    async def _living(self) -> ControlClient:
-        if self._control is None:
-            raise TerminalError("The terminal was not started.")
-        async with self._reconnecting:
-            if self._control.closed.is_set():
-                # A person may have detached us.
-                self._control = await self._attach(usable_tmux())
-        return self._control
+    async def _attach(self) -> None:
+        self._control = await self._new_client()
+        ((self.pid,),) = await self._control.run("display-message -p '#{pid}'")
 
-    async def _attach(self, program: str) -> ControlClient:
+    async def _new_client(self) -> ControlClient:
+        program = await asyncio.to_thread(usable_tmux)
         return await ControlClient.connect(program, self.socket, _environment(self.folder))
 
-    async def _start(self, program: str) -> None:
+    async def _start(self, program: str, *, last: bool) -> None:
+        """Start the server. One that is just ending may refuse it: then it is no error but the last time."""
         await asyncio.to_thread(self._prepare)
         # The options come before the first window, so that it stays.
         commands = [
@@ -118,7 +159,7 @@ class TmuxServer:
                 _, complained = await process.communicate()
         except TimeoutError as err:
             raise TerminalTimeout(f"tmux did not start within {_PROGRAM_SECONDS:g} s.") from err
-        if process.returncode:
+        if process.returncode and last:
             raise TerminalDied(f"tmux can't be started: {complained.decode('utf-8', 'replace').strip()}")
 
     def _prepare(self) -> None:
@@ -130,7 +171,7 @@ class TmuxServer:
 
 
 def usable_tmux() -> str:
-    """The path of tmux. Blocking at the first call. Raises `ConfigurationError` when there is none, or a too old one."""
+    """The path of tmux. Blocking. Raises `ConfigurationError` when there is none, or a too old one."""
     program = shutil.which("tmux")
     if program is None:
         raise ConfigurationError("There is no tmux on this machine. Install it, or choose another --terminal.")
@@ -169,4 +210,3 @@ def _environment(folder: Path) -> Mapping[str, str]:
         "LC_ALL": "C.UTF-8",
         FEEDS_VARIABLE: str(folder),
     }
-
