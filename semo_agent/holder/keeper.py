@@ -17,6 +17,8 @@ _SETTLE_SECONDS = 0.25
 _CLOSING_TICK = 0.02
 _KILLED_SECONDS = 0.5
 """How long a group that was killed may take to be gone; where nobody reaps, it never is."""
+_FEED_SECONDS = 2.0
+"""How long tmux may take to close the pipe of a program that was killed."""
 _REOPEN_SECONDS = 0.5
 
 
@@ -221,7 +223,7 @@ class TabKeeper:
                 tab.note_groups()
                 tab.kill(stages.pop(0)[1])
             late = waited >= grace + _KILLED_SECONDS
-            if late and isinstance(tab, HeldFeed):
+            if isinstance(tab, HeldFeed) and waited >= grace + _FEED_SECONDS:
                 # Whoever would close its pipe is gone.
                 self._finish(tab)
             if tab.finished and (tab.is_gone() or late):

@@ -94,11 +94,17 @@ class ControlClient:
         """
         if self._told is None or self._told.done():
             self._told = asyncio.create_task(self.run(command, timeout=None), name=f"tmux {command}")
-            self._told.add_done_callback(lambda _: self.news.set())
+            self._told.add_done_callback(self._note_told)
         await self.news.wait()
         self.news.clear()
         if self._told.done():
             self._told.result()
+
+    def _note_told(self, task: asyncio.Task[list[list[str]]]) -> None:
+        # Looked at here, since nobody may wait for it any more.
+        if not task.cancelled():
+            task.exception()
+        self.news.set()
 
     async def close(self) -> None:
         """Detach, and see the client gone."""
@@ -110,9 +116,6 @@ class ControlClient:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
         await self._receiving
-        if self._told is not None:
-            await asyncio.wait([self._told])
-            self._told.exception()
 
     async def _see_attached(self) -> None:
         attached = asyncio.create_task(self._attached.wait())

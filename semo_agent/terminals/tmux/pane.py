@@ -19,7 +19,10 @@ FORMAT: Final = (
 
 _CHUNK: Final = 2048
 """Bytes given to tmux at once: what it has taken it never drops, so it gets no more than the system takes over."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.02
+_KEYS: Final = 64
+"""Of one command: tmux takes a time that grows with their square. (paste-buffer would be quicker, but since 3.6
+it changes control characters, and it needs a file with the text.)"""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.005
 _ENDED: Final = "The program has ended."
 
 
@@ -65,16 +68,18 @@ async def type_into(pane: Pane, data: bytes, run: Callable[..., Awaitable[object
         async with asyncio.timeout(seconds), pane.writing:
             for at in range(0, len(data), _CHUNK):
                 await _until_read(pane.tty)
-                await run(f"copy-mode -q -t {pane.pane}", _keys(pane.pane, data[at : at + _CHUNK]))
+                await run(*_keystrokes(pane.pane, data[at : at + _CHUNK]))
     except TimeoutError as err:
         raise TerminalTimeout("The program did not read all of it in time.") from err
     except OSError as err:
         raise TerminalError(_ENDED) from err
 
 
-def _keys(pane: str, data: bytes) -> str:
-    # Any byte as it is, in a mode of a person's client or not: each of them is cancelled before.
-    return f"send-keys -H -t {pane} {data.hex(' ')}"
+def _keystrokes(pane: str, data: bytes) -> list[str]:
+    """The commands that give these bytes to a program as they are."""
+    pieces = [data[at : at + _KEYS] for at in range(0, len(data), _KEYS)]
+    # A person may be reading back in the pane: then the keys would be for tmux.
+    return [f"copy-mode -q -t {pane}", *(f"send-keys -H -t {pane} {piece.hex(' ')}" for piece in pieces)]
 
 
 async def _until_read(tty: str) -> None:

@@ -62,6 +62,7 @@ class TmuxServer:
         self._control: ControlClient | None = None
         self._watcher: ControlClient | None = None
         self._connecting = asyncio.Lock()
+        self._left = False
 
     async def connect(self) -> bool:
         """Attach to the server, started if need be; whether it is another than before.
@@ -121,7 +122,8 @@ class TmuxServer:
             os.kill(int(self.pid), signal.SIGCHLD)
 
     async def close(self) -> None:
-        """Detach; a server without tabs ends."""
+        """Detach for good; a server without tabs ends."""
+        self._left = True
         for client in (self._watcher, self._control):
             if client is not None:
                 await client.close()
@@ -131,8 +133,19 @@ class TmuxServer:
         ((self.pid,),) = await self._control.run("display-message -p '#{pid}'")
 
     async def _new_client(self) -> ControlClient:
+        self._refuse_when_left()
         program = await asyncio.to_thread(usable_tmux)
-        return await ControlClient.connect(program, self.socket, _environment(self.folder))
+        client = await ControlClient.connect(program, self.socket, _environment(self.folder))
+        try:
+            self._refuse_when_left()
+        except TerminalDied:
+            await client.close()
+            raise
+        return client
+
+    def _refuse_when_left(self) -> None:
+        if self._left:
+            raise TerminalDied("The terminal was stopped.")
 
     async def _start(self, program: str, *, last: bool) -> None:
         """Start the server. One that is just ending may refuse it: then it is no error but the last time."""

@@ -25,6 +25,8 @@ CUT_OFF = ExitStatus(reason="its output was cut off")
 
 _LAST_BYTES_SECONDS = 5.0
 """For what a tmux that died had still handed over."""
+_LOOK_AGAIN_SECONDS = 0.1
+_LOOKS = 10
 
 
 class TmuxTerminal(HeldTerminal):
@@ -121,7 +123,7 @@ class TmuxTerminal(HeldTerminal):
                 async with contextlib.aclosing(self._server.ends()) as ends:
                     async for _ in ends:
                         await self._look_for_ends()
-            if not await self._server.lives():
+            if self._stopping or not await self._server.lives():
                 break
         if not self._stopping:
             await self._bury_all()
@@ -153,13 +155,23 @@ class TmuxTerminal(HeldTerminal):
         """Why the output of a tab ended though nobody saw its program end."""
         known = self._panes.get(tab_id)
         try:
-            now = {pane.tab_id: pane for pane in await self._list_panes()}
+            pane = await self._find_explained(tab_id)
         except TerminalDied:
             return TMUX_DIED
-        if (pane := now.get(tab_id)) is not None:
+        if pane is not None:
             await self._kill([pane])
             return pane.exit or CUT_OFF
         return WINDOW_CLOSED if known is not None and known.server == self._server.pid else TMUX_DIED
+
+    async def _find_explained(self, tab_id: str) -> Pane | None:
+        """A tab's pane, once tmux says how its program ended; None when there is none any more."""
+        for _ in range(_LOOKS):
+            pane = {pane.tab_id: pane for pane in await self._list_panes()}.get(tab_id)
+            if pane is None or not pane.unexplained:
+                break
+            self._server.remind_of_children()
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        return pane
 
     async def _bury_all(self) -> None:
         """Bury all tabs of a server that died, after their last bytes."""
@@ -171,6 +183,21 @@ class TmuxTerminal(HeldTerminal):
             wait.cancel()
         for stream in lost:
             self._bury(stream, TMUX_DIED)
+
+    async def close(self, tab_id: str, *, grace: float = 3.0) -> ExitStatus:
+        looking = asyncio.create_task(self._look_often(), name=f"tab {tab_id} is closed")
+        try:
+            return await super().close(tab_id, grace=grace)
+        finally:
+            looking.cancel()
+            await asyncio.wait([looking])
+
+    async def _look_often(self) -> None:
+        """Not wait for tmux to tell that a program ended: somebody waits for it."""
+        with contextlib.suppress(TerminalError):
+            while True:
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+                await self._look_for_ends()
 
     async def _forget_dead(self, tab_id: str) -> ExitStatus:
         client = self._streams[tab_id].client
