@@ -6,6 +6,7 @@ import selectors
 import signal
 from collections.abc import Callable, Mapping, Sequence
 
+from semo_agent.holder.feed import HeldFeed
 from semo_agent.holder.protocol import RequestError
 from semo_agent.holder.spawn import Spawned, read_failure, spawn
 from semo_agent.holder.tab import UNATTENDED, WINDOW, HeldTab
@@ -16,6 +17,8 @@ _SETTLE_SECONDS = 0.25
 _CLOSING_TICK = 0.02
 _KILLED_SECONDS = 0.5
 """How long a group that was killed may take to be gone; where nobody reaps, it never is."""
+_FEED_SECONDS = 2.0
+"""How long tmux may take to close the pipe of a program that was killed."""
 _REOPEN_SECONDS = 0.5
 
 
@@ -68,6 +71,26 @@ class TabKeeper:
         )
         self._selector.register(child.report, selectors.EVENT_READ, report)
 
+    def feed(self, feed: HeldFeed) -> None:
+        """Keep what comes out of a pipe, as the output of a program that runs elsewhere."""
+        if feed.tab_id in self.tabs:
+            raise RequestError("bad_request", "There is a tab of this name already.")
+        feed.open()
+        self.tabs[feed.tab_id] = feed
+        self.watch(feed)
+
+    def get_feed(self, tab_id: str) -> HeldFeed:
+        """The feed. Raises `RequestError` when it is gone, or a tab of ours."""
+        tab = self.get(tab_id)
+        if not isinstance(tab, HeldFeed):
+            raise RequestError("bad_request", "The program runs here; only a feed is told of it.")
+        return tab
+
+    def drop(self, feed: HeldFeed) -> None:
+        """Forget a feed that nobody will write to any more."""
+        self._finish(feed)
+        self.forget(feed)
+
     def forget(self, tab: HeldTab) -> None:
         """Drop an ended tab and its output."""
         if not tab.finished:
@@ -106,7 +129,7 @@ class TabKeeper:
         if not self._attended(tab):
             tab.output.shrink_to(UNATTENDED)
         events = 0
-        if not tab.hung_up and (len(tab.output) < WINDOW or not self._attended(tab)):
+        if tab.takes_output(self._attended(tab)) and not tab.hung_up:
             events |= selectors.EVENT_READ
         if tab.writes:
             events |= selectors.EVENT_WRITE
@@ -139,7 +162,7 @@ class TabKeeper:
         self._changed()
 
     def _hung_up(self, tab: HeldTab) -> None:
-        if tab.exit is not None:
+        if tab.is_over():
             self._finish(tab)
         else:
             # It closed its terminal and lives on; it may open it again.
@@ -199,7 +222,11 @@ class TabKeeper:
             while stages and waited >= stages[0][0] and not tab.is_gone():
                 tab.note_groups()
                 tab.kill(stages.pop(0)[1])
-            if tab.finished and (tab.is_gone() or waited >= grace + _KILLED_SECONDS):
+            late = waited >= grace + _KILLED_SECONDS
+            if isinstance(tab, HeldFeed) and waited >= grace + _FEED_SECONDS:
+                # Whoever would close its pipe is gone.
+                self._finish(tab)
+            if tab.finished and (tab.is_gone() or late):
                 ended()
             else:
                 self._timers.after(_CLOSING_TICK, tick)

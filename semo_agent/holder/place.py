@@ -1,4 +1,4 @@
-"""Where the holder of a folder listens."""
+"""Where the holder of a folder, and the tmux server of a folder, listen."""
 
 import hashlib
 import os
@@ -11,12 +11,17 @@ LONGEST_SOCKET_PATH = 100
 
 
 def socket_path(folder: Path) -> Path:
-    """The socket in the folder, or in a private runtime folder when the folder's path is too long."""
-    path = folder / "holder.sock"
+    """The holder's socket of a folder."""
+    return socket_in(folder, "holder.sock")
+
+
+def socket_in(folder: Path, name: str) -> Path:
+    """A socket in the folder, or in a private runtime folder when the folder's path is too long."""
+    path = folder / name
     if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
         return path
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"semo-{os.getuid()}-{digest}" / "holder.sock"
+    return Path(tempfile.gettempdir()) / f"semo-{os.getuid()}-{digest}" / name
 
 
 def make_private(folder: Path) -> None:

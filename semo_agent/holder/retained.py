@@ -18,6 +18,10 @@ class RetainedOutput:
     def append(self, data: bytes) -> None:
         self._kept += data
 
+    def drop_first(self, count: int) -> None:
+        """Take bytes from the front that are no output; offsets do not count them."""
+        del self._kept[:count]
+
     def read(self, offset: int, limit: int) -> tuple[int, bytes]:
         """At most `limit` bytes from `offset` or, when those are gone, from `start`; and where they begin."""
         offset = max(offset, self.start)

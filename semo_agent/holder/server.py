@@ -8,9 +8,11 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from semo_agent.holder.connection import Attachment, Connection
+from semo_agent.holder.feed import HeldFeed
 from semo_agent.holder.keeper import TabKeeper
 from semo_agent.holder.protocol import VERSION, Header, ProtocolError, RequestError
 from semo_agent.holder.tab import HeldTab, PendingWrite
@@ -106,6 +108,10 @@ class Holder:
         verbs: dict[Any, Callable[..., None]] = {
             "hello": self._hello,
             "open": self._open,
+            "feed": self._feed,
+            "bind": self._bind,
+            "ended": self._note_end,
+            "drop": self._drop,
             "list": self._list,
             "write": self._write,
             "abandon": self._abandon,
@@ -180,6 +186,30 @@ class Holder:
 
         self._keeper.open(header["tag"], argv, header["cwd"], header["env"], size, opened)
 
+    def _feed(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
+        feed = HeldFeed(header["tab"], header["tag"], Path(header["path"]), _size(header))
+        self._keeper.feed(feed)
+        reply(feed.describe())
+
+    def _bind(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
+        feed = self._keeper.get_feed(header["tab"])
+        feed.bind(header["pid"], header["tty"])
+        reply(feed.describe())
+
+    def _note_end(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
+        self._keeper.get_feed(header["tab"]).exit = header["exit"]
+        reply({})
+
+    def _drop(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
+        feed = self._keeper.get_feed(header["tab"])
+        self._keeper.drop(feed)
+        self._detach(feed)
+        reply({})
+
+    def _detach(self, tab: HeldTab) -> None:
+        for connection in self._connections.values():
+            connection.attachments.pop(tab.tab_id, None)
+
     def _list(self, _connection: Connection, _header: Header, _body: bytes, reply: Callable[..., None]) -> None:
         reply({"tabs": [tab.describe() for tab in self._keeper.tabs.values()]})
 
@@ -217,15 +247,13 @@ class Holder:
     def _forget(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
         tab = self._keeper.get(header["tab"])
         self._keeper.forget(tab)
-        for connection in self._connections.values():
-            connection.attachments.pop(tab.tab_id, None)
+        self._detach(tab)
         reply({})
 
     def _attach(self, connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
         tab = self._keeper.get(header["tab"])
         # The last one to attach has the tab: a new agent takes over from one that hangs.
-        for other in self._connections.values():
-            other.attachments.pop(tab.tab_id, None)
+        self._detach(tab)
         connection.attachments[tab.tab_id] = Attachment(tab, header["offset"])
         self._keeper.watch(tab)
         reply(tab.describe())

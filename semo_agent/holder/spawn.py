@@ -38,7 +38,7 @@ def spawn(argv: Sequence[str], cwd: str, env: Mapping[str, str], cols: int, rows
     report, report_writer = os.pipe()
     try:
         set_size(master, cols, rows)
-        _expect_utf8(slave)
+        expect_utf8(slave)
         pid = os.fork()
     except OSError:
         for fd in (master, slave, report, report_writer):
@@ -55,7 +55,11 @@ def spawn(argv: Sequence[str], cwd: str, env: Mapping[str, str], cols: int, rows
 
 def read_failure(report: int, argv: Sequence[str], cwd: str) -> str | None:
     """Why the program could not be started, as a sentence; None when it runs."""
-    data = os.read(report, _REPORT.size)
+    return failure_in(os.read(report, _REPORT.size), argv, cwd)
+
+
+def failure_in(data: bytes, argv: Sequence[str], cwd: str) -> str | None:
+    """The failure that a child reported, as a sentence; None when it reported none."""
     if len(data) < _REPORT.size:
         return None
     in_folder, number = _REPORT.unpack(data)
@@ -69,7 +73,7 @@ def set_size(fd: int, cols: int, rows: int) -> None:
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
 
 
-def _expect_utf8(fd: int) -> None:
+def expect_utf8(fd: int) -> None:
     """Make erasing in canonical mode remove whole characters."""
     attributes = termios.tcgetattr(fd)
     attributes[0] |= _IUTF8
@@ -78,15 +82,25 @@ def _expect_utf8(fd: int) -> None:
 
 def _become(argv: Sequence[str], cwd: str, env: Mapping[str, str], slave: int, report: int) -> NoReturn:
     """Turn this forked child into the program, or report why not and end."""
-    in_folder = True
     try:
         os.setsid()
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        for fd in (0, 1, 2):
+            os.dup2(slave, fd)
+        replace_process(argv, cwd, env, report)
+    except OSError as err:
+        os.write(report, _REPORT.pack(False, err.errno or 0))
+    finally:
+        os._exit(127)
+
+
+def replace_process(argv: Sequence[str], cwd: str, env: Mapping[str, str], report: int) -> NoReturn:
+    """Become the program on the standard descriptors that we have, or write to `report` why not and end."""
+    in_folder = True
+    try:
         _restore_signals()
         os.chdir(cwd)
         in_folder = False
-        for fd in (0, 1, 2):
-            os.dup2(slave, fd)
         report = _close_all_but(report)
         os.execvpe(argv[0], list(argv), dict(env))  # noqa: S606 - what the request names; no shell is meant
     except OSError as err:

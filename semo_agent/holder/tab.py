@@ -36,6 +36,8 @@ class PendingWrite:
 class HeldTab:
     """A tab of the holder. It does no waiting: the server calls it when its PTY is ready."""
 
+    kind = "pty"
+
     def __init__(self, tab_id: str, tag: str, pid: int, master: int, size: tuple[int, int]) -> None:
         self.tab_id = tab_id
         self.tag = tag
@@ -59,6 +61,7 @@ class HeldTab:
         cols, rows = self.size
         return {
             "tab": self.tab_id,
+            "kind": self.kind,
             "tag": self.tag,
             "pid": self.pid,
             "cols": cols,
@@ -73,6 +76,14 @@ class HeldTab:
         self.size = (cols, rows)
         if not self.finished:
             set_size(self.master, cols, rows)
+
+    def takes_output(self, attended: bool) -> bool:
+        """Whether to read now: where a client is behind, the program waits."""
+        return len(self.output) < WINDOW or not attended
+
+    def is_over(self) -> bool:
+        """Whether nothing more comes when nobody is at the other end."""
+        return self.exit is not None
 
     def read(self) -> int:
         """Take in what the program wrote, one piece; returns its length and notes a hang-up."""
@@ -163,10 +174,12 @@ class HeldTab:
 
     def is_gone(self) -> bool:
         """Whether the program and the groups that were signalled with it have ended."""
-        if self.exit is None:
-            return False
+        return self.exit is not None and not self.living_groups()
+
+    def living_groups(self) -> set[int]:
+        """The groups that were signalled and have not ended."""
         self.groups = {group for group in self.groups if _group_lives(group)}
-        return not self.groups
+        return self.groups
 
     def finish(self) -> None:
         """Close the PTY; whoever still has it open is hung up."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from semo_agent.emulator import Emulator, Fed
 from semo_agent.errors import TerminalError
@@ -46,7 +46,10 @@ class _Inbox:
 
 
 class TabStream:
-    """One tab while the agent is connected. `emulator` is as of the last byte processed."""
+    """One tab while the agent is connected. `emulator` is as of the last byte processed.
+
+    answered: offset up to which the emulator's replies were given to the program; None: another answers it.
+    """
 
     def __init__(
         self,
@@ -55,7 +58,7 @@ class TabStream:
         client: HolderClient,
         events: EventStream,
         *,
-        answered: int,
+        answered: int | None,
         clock: Callable[[], float],
     ) -> None:
         self.info = info
@@ -63,7 +66,7 @@ class TabStream:
         self.exited = asyncio.Event()
         self.exit: ExitStatus | None = None
         self.emulator, self.offset = _resume(info, transcript)
-        self._client = client
+        self.client = client
         self._events = events
         self._answered = answered
         self._clock = clock
@@ -71,6 +74,11 @@ class TabStream:
         self._stopping = False
         self._saved_offset = self.offset
         self._changed_at: float | None = None
+
+    @property
+    def described(self) -> TabInfo:
+        """The tab as it is now."""
+        return replace(self.info, size=self.emulator.size, exit=self.exit)
 
     def receive(self, offset: int, data: bytes) -> None:
         """Take output that the holder pushed."""
@@ -150,14 +158,14 @@ class TabStream:
 
     def _slice_length(self, available: int) -> int:
         length = min(SLICE, available)
-        if self.offset < self._answered:
+        if self._answered is not None and self.offset < self._answered:
             # Replies up to here were given by the agent before this one: cut exactly there.
             length = min(length, self._answered - self.offset)
         return length
 
     def _reply(self, replies: bytes) -> None:
-        if replies and self.offset > self._answered:
-            self._client.notify("write", replies, tab=self.info.tab_id, answers=self.offset)
+        if replies and self._answered is not None and self.offset > self._answered:
+            self.client.notify("write", replies, tab=self.info.tab_id, answers=self.offset)
 
     def _note(self, fed: Fed) -> None:
         self.transcript.append(fed.lines)
@@ -185,6 +193,8 @@ class TabStream:
 
     async def _finish(self, exit: ExitStatus) -> None:  # noqa: A002 - the field's own term
         await self._save()
+        # One that was asked for while that took: nobody looks at the inbox any more.
+        self._resize_when_due()
         self.exit = exit
         self.exited.set()
         self._events.tell(Exited(self.info.tab_id, exit))
@@ -205,7 +215,7 @@ class TabStream:
         batch = self.transcript.checkpoint(Saved(self.info.tab_id, offset, self.emulator.snapshot()))
         self.transcript.settle(batch, await asyncio.to_thread(self.transcript.write, batch))
         self._saved_offset = offset
-        self._client.notify("ack", tab=self.info.tab_id, offset=offset)
+        self.client.notify("ack", tab=self.info.tab_id, offset=offset)
 
 
 def _resume(info: TabInfo, transcript: Transcript) -> tuple[Emulator, int]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.terminals.kit import PtyKit, Watched
+from tests.integration.terminals.kit import Kit, PtyKit, TmuxKit, Watched
 
 
 @pytest.fixture
@@ -16,14 +16,14 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-@pytest.fixture(params=["pty"])
-async def kit(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[PtyKit]:
-    kits = {"pty": PtyKit}
+@pytest.fixture(params=["pty", "tmux"])
+async def kit(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Kit]:
+    kits: dict[str, type[Kit]] = {"pty": PtyKit, "tmux": TmuxKit}
     made = kits[request.param](folder)
     yield made
     await made.tidy()
 
 
 @pytest.fixture
-async def agent(kit: PtyKit) -> Watched:
+async def agent(kit: Kit) -> Watched:
     return await kit.start()

@@ -5,7 +5,9 @@ import contextlib
 import fcntl
 import os
 import signal
+import subprocess
 import sys
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -24,7 +26,10 @@ from semo_agent.terminals.base import (
     Terminal,
     TerminalEvent,
 )
+from semo_agent.terminals.held import HeldTerminal
 from semo_agent.terminals.pty import PtyTerminal
+from semo_agent.terminals.tmux.server import TmuxServer, term
+from semo_agent.terminals.tmux.terminal import TmuxTerminal
 
 PATIENCE = 20.0
 """Seconds; how long a test waits for anything before it fails."""
@@ -127,7 +132,7 @@ class Watched:
 
     async def vanish(self) -> None:
         """Go without saving anything, as an agent that is killed."""
-        assert isinstance(self.terminal, PtyTerminal)
+        assert isinstance(self.terminal, HeldTerminal)
         self.gone = True
         tasks = [*self.terminal._tasks, self._reader]
         for task in tasks:
@@ -135,15 +140,23 @@ class Watched:
         await asyncio.wait(tasks)
 
 
-class PtyKit:
-    """PTY terminals of one scratch folder."""
+class Kit:
+    """Terminals of one scratch folder."""
+
+    term: str
+    """What programs are told of their terminal."""
+    death: ExitStatus
+    """How a tab ends whose backend is killed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._made: list[Watched] = []
 
-    def terminal(self) -> Terminal:
-        return PtyTerminal(self.folder)
+    @abstractmethod
+    def terminal(self) -> Terminal: ...
+
+    @abstractmethod
+    async def kill_backend(self) -> None: ...
 
     async def start(self) -> Watched:
         """Another agent on the same tabs."""
@@ -168,9 +181,6 @@ class PtyKit:
         async with self.client() as client:
             await client.request("shutdown", grace=0.2, timeout=PATIENCE)
 
-    async def kill_backend(self) -> None:
-        os.kill(await self.holder_pid(), signal.SIGKILL)
-
     async def holder_pid(self) -> int:
         async with self.client() as client:
             return client.holder_pid
@@ -185,6 +195,63 @@ class PtyKit:
         finally:
             await client.close()
             await receiving
+
+
+class PtyKit(Kit):
+    """PTY terminals."""
+
+    term = "xterm-256color"
+    death = ExitStatus(reason="holder died")
+
+    def terminal(self) -> Terminal:
+        return PtyTerminal(self.folder)
+
+    async def kill_backend(self) -> None:
+        os.kill(await self.holder_pid(), signal.SIGKILL)
+
+
+class TmuxKit(Kit):
+    """tmux terminals."""
+
+    term = term()
+    death = ExitStatus(reason="tmux died")
+
+    def terminal(self) -> Terminal:
+        return TmuxTerminal(self.folder)
+
+    async def kill_backend(self) -> None:
+        os.kill(int(await self.tmux("display-message", "-p", "#{pid}")), signal.SIGKILL)
+
+    async def tmux(self, *words: str) -> str:
+        """What a tmux command prints, as a person would run it; nothing where no server runs."""
+        socket = str(TmuxServer(self.folder).socket)
+        command = ["tmux", "-u", "-S", socket, *words]
+        done = await asyncio.to_thread(subprocess.run, command, env=ENV, capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+
+    async def tidy(self) -> None:
+        try:
+            await super().tidy()
+        finally:
+            await self.tmux("kill-server")
+            await self._see_nothing_left()
+
+    async def _see_nothing_left(self) -> None:
+        """No process of tmux or of a window has the folder in its words or environment."""
+        async with asyncio.timeout(PATIENCE):
+            while await asyncio.to_thread(processes_of, self.folder):  # noqa: ASYNC110 - they tell nobody
+                await asyncio.sleep(0.01)
+
+
+def processes_of(folder: Path) -> dict[int, str]:
+    """The processes with a folder in their words or environment, by pid."""
+    told: dict[int, str] = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            shown = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            if os.fsencode(folder) in shown and is_alive(int(process.name)):
+                told[int(process.name)] = shown.replace(b"\0", b" ").decode(errors="replace")
+    return told
 
 
 async def wait_for_release(lock: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from semo_agent.errors import LaunchFailed, TabNotFound, TerminalDied, TerminalError
 from semo_agent.paste import clean
 from semo_agent.terminals.base import Exited, ExitStatus, Key, LaunchSpec, Size, TitleChanged
-from tests.integration.terminals.kit import ENV, PtyKit, Watched, is_alive, texts
+from tests.integration.terminals.kit import ENV, Kit, Watched, is_alive, texts
 
 NASTY = "한글 🎉 e\u0301 👩‍👩‍👧‍👦\tq\x1b[201~\x00\x9b!\r\nsecond\x7f line\n\n"
 
@@ -112,7 +112,7 @@ async def test_an_impossible_size_is_refused(agent: Watched) -> None:
     assert list(await agent.terminal.list()) == []
 
 
-async def test_a_program_gets_exactly_its_environment_and_a_terminal_of_its_own(agent: Watched) -> None:
+async def test_a_program_gets_exactly_its_environment_and_a_terminal_of_its_own(kit: Kit, agent: Watched) -> None:
     program = """
 import os, signal, sys
 print(sorted(os.environ.items()))
@@ -124,7 +124,7 @@ print(sorted(map(int, os.listdir("/dev/fd")))[:4])
     tab = await run_python(agent, program)
     await agent.exited(tab)
     rows = "".join(texts(await agent.everything(tab)))
-    expected = sorted({**ENV, "TERM": "xterm-256color", "COLORTERM": "truecolor"}.items())
+    expected = sorted({**ENV, "TERM": kit.term, "COLORTERM": "truecolor"}.items())
     # Python itself ignores these two, and lists the descriptor that it lists with.
     assert f"{expected}/ True True True['SIGPIPE', 'SIGXFSZ'] set()[0, 1, 2, 3]" in rows
 
@@ -321,7 +321,7 @@ async def test_two_writes_at_once_never_mix(agent: Watched, tmp_path: Path) -> N
     assert entries(record, "prompt")[0]["sha256"] == expected
 
 
-async def test_another_agent_goes_on_exactly_where_the_first_stopped(kit: PtyKit) -> None:
+async def test_another_agent_goes_on_exactly_where_the_first_stopped(kit: Kit) -> None:
     first = await kit.start()
     tab = await run_python(first, COUNT_UP, "60000")
     await first.shows(tab, "000")
@@ -334,7 +334,7 @@ async def test_another_agent_goes_on_exactly_where_the_first_stopped(kit: PtyKit
     assert [row.number for row in rows] == list(range(len(rows)))
 
 
-async def test_another_agent_goes_on_exactly_after_a_crash_of_the_first(kit: PtyKit) -> None:
+async def test_another_agent_goes_on_exactly_after_a_crash_of_the_first(kit: Kit) -> None:
     first = await kit.start()
     tab = await run_python(first, COUNT_UP, "60000")
     await first.shows(tab, "000")
@@ -346,7 +346,7 @@ async def test_another_agent_goes_on_exactly_after_a_crash_of_the_first(kit: Pty
     assert [row.number for row in rows] == list(range(len(rows)))
 
 
-async def test_another_agent_knows_the_screen_the_modes_and_the_marks(kit: PtyKit, tmp_path: Path) -> None:
+async def test_another_agent_knows_the_screen_the_modes_and_the_marks(kit: Kit, tmp_path: Path) -> None:
     first = await kit.start()
     tab = await first.receiver(tmp_path / "record")
     before, marks = await first.terminal.screen(tab.tab_id), await first.terminal.marks(tab.tab_id)
@@ -358,7 +358,7 @@ async def test_another_agent_knows_the_screen_the_modes_and_the_marks(kit: PtyKi
     assert await second.terminal.marks(tab.tab_id) == marks
 
 
-async def test_an_end_while_no_agent_looked_is_told_to_the_next_one(kit: PtyKit) -> None:
+async def test_an_end_while_no_agent_looked_is_told_to_the_next_one(kit: Kit) -> None:
     first = await kit.start()
     tab = await first.open("sh", "-c", "read line; exit 7")
     await first.terminal.write(tab.tab_id, b"go\r")
@@ -422,17 +422,42 @@ async def test_an_unknown_tab_is_named_as_such(agent: Watched) -> None:
             await call
 
 
-async def test_a_terminal_that_was_not_started_says_so(kit: PtyKit) -> None:
+async def test_a_terminal_that_was_not_started_says_so(kit: Kit) -> None:
     with pytest.raises(TerminalError, match="not started"):
         await kit.terminal().open(LaunchSpec("t", ("cat",), "/", ENV))
 
 
-async def test_the_death_of_the_backend_ends_every_tab_and_fails_every_call(kit: PtyKit, agent: Watched) -> None:
+async def test_the_death_of_the_backend_ends_every_tab_and_fails_every_call_on_it(kit: Kit, agent: Watched) -> None:
     tabs = [await agent.open("cat", tag=str(number)) for number in range(2)]
     await kit.kill_backend()
     for tab in tabs:
-        assert await agent.exited(tab) == ExitStatus(reason="holder died")
+        assert await agent.exited(tab) == kit.death
+    assert [found.exit for found in await agent.terminal.list()] == [kit.death, kit.death]
+    calls = [
+        agent.terminal.write(tabs[0].tab_id, b"x"),
+        agent.terminal.paste(tabs[0].tab_id, "x"),
+        agent.terminal.press(tabs[0].tab_id, Key.ENTER),
+        agent.terminal.screen(tabs[0].tab_id),
+        agent.terminal.lines(tabs[0].tab_id, 0, 1),
+        agent.terminal.marks(tabs[0].tab_id),
+        agent.terminal.resize(tabs[0].tab_id, Size()),
+    ]
+    for call in calls:
+        with pytest.raises(TerminalDied):
+            await call
+
+
+async def test_after_the_death_of_the_backend_a_new_tab_works_and_the_dead_stay_dead(kit: Kit, agent: Watched) -> None:
+    dead = await agent.open("cat", tag="dead")
+    await kit.kill_backend()
+    await agent.exited(dead)
+    alive = await agent.open("cat", tag="alive")
+    await agent.terminal.write(alive.tab_id, b"hello\r")
+    await agent.shows(alive, "hello")
+    assert {tab.tag: tab.exit for tab in await agent.terminal.list()} == {"dead": kit.death, "alive": None}
     with pytest.raises(TerminalDied):
-        await agent.terminal.list()
-    with pytest.raises(TerminalDied):
-        await agent.terminal.write(tabs[0].tab_id, b"x")
+        await agent.terminal.write(dead.tab_id, b"x")
+    assert await agent.terminal.close(dead.tab_id) == kit.death
+    assert [tab.tag for tab in await agent.terminal.list()] == ["alive"]
+    assert await agent.terminal.close(alive.tab_id) == ExitStatus(signal=signal.SIGHUP)
+    assert list(await agent.terminal.list()) == []

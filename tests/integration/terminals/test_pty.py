@@ -173,7 +173,7 @@ async def test_two_agents_that_start_at_once_share_one_holder(kit: PtyKit) -> No
 
 async def test_the_holder_ends_by_itself_when_nothing_needs_it(folder: Path) -> None:
     root = Path(__file__).parents[3]
-    command = [sys.executable, "-S", "-m", "semo_agent.holder", "--folder", str(folder), "--idle", "0.2"]
+    command = [sys.executable, "-S", "-m", "semo_agent.holder", "--folder", str(folder), "--idle", "2"]
     assert await run(*command, cwd=root) == "listening\n"
     assert await run(*command, cwd=root) == "running\n"
     client = await HolderClient.connect(socket_path(folder), Pushes())

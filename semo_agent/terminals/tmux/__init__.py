@@ -1,0 +1,1 @@
+"""The tmux terminal: programs in a tmux server of our own, their output kept by the holder."""
