@@ -338,3 +338,14 @@ def test_a_ring_is_heard_on_the_topic_of_its_office_alone(office: SqlOffice, oth
     assert [(row["topic"], row["private"]) for row in rows] == [(f"office:{office.id}", True)]
     with refused("forbidden"):
         office.agent.call("ring_office", p_office_id=other_office.id, p_nonce=nonce)
+
+
+def test_what_was_only_claimed_is_not_given_back_into_a_session_that_has_ended(office: SqlOffice) -> None:
+    session = office.new_session()
+    prompt = office.prompt(session)
+    office.claim()
+    ended = {"status": "terminated", "status_source": "test"}
+    office.agent.call("report_session", p_instance=office.instance, p_session_id=session, p_session=ended)
+    office.lose_host()
+    office.operator.call("expire_commands")
+    assert office.command(prompt["id"])["error"] == "session_exited"
