@@ -27,7 +27,7 @@ from semo_agent.records import SessionRecords
 from semo_agent.stopping import Stop, Tasks
 from semo_agent.subscriber import OfficeSubscriber
 from semo_agent.terminals.base import Terminal
-from semo_agent.terminals.pty import PtyTerminal
+from semo_agent.terminals.choice import TerminalName, choose_terminal
 from semo_agent.worker import Worker
 from semo_office.commands import CommandRepository
 from semo_office.config import CredentialsFile
@@ -53,19 +53,24 @@ class ProcessRecord(BaseModel):
     started_at: AwareDatetime
     host_id: UUID
     instance_id: UUID
+    terminal: str
     link: str
     link_since: AwareDatetime
 
 
-async def run_agent(state: StateFolder, terminal: Terminal | None = None, *, lease_terms: Terms = USUAL_TERMS) -> int:
+async def run_agent(
+    state: StateFolder, terminal: Terminal | TerminalName = "auto", *, lease_terms: Terms = USUAL_TERMS
+) -> int:
     """Act for this host until SIGTERM or SIGINT; the exit status: 0, or 3 when another process took over.
 
-    state: prepared. terminal: None, the PTYs of this machine. SIGHUP: look for new offices now.
+    state: prepared. terminal: one to use, or the name of one. SIGHUP: look for new offices now.
 
     Raises AgentError and OfficeError, each one sentence, when it can't run.
     """
     with only_agent(state.agent):
-        agent = await Agent.open(state, os.environ, terminal or PtyTerminal(state.agent), lease_terms)
+        if isinstance(terminal, str):
+            terminal = await choose_terminal(terminal, state.agent)
+        agent = await Agent.open(state, os.environ, terminal, lease_terms)
         loop = asyncio.get_running_loop()
         for number, act in ((signal.SIGTERM, agent.stop), (signal.SIGINT, agent.stop), (signal.SIGHUP, agent.refresh)):
             loop.add_signal_handler(number, act)
@@ -94,6 +99,7 @@ class Agent:
             started_at=datetime.now(UTC),
             host_id=host_id,
             instance_id=uuid4(),
+            terminal=terminal.name,
             link=link.status.state,
             link_since=link.status.since,
         )

@@ -52,6 +52,8 @@ class Process:
     """Of an agent: the state of its connection to the office."""
     link_since: str | None = None
     """Of an agent: when that state began, as in RFC 3339."""
+    terminal: str | None = None
+    """Of an agent: where its programs run."""
 
     def is_alive(self) -> bool:
         return birth_of(self.pid) == self.birth
@@ -105,6 +107,7 @@ class Processes:
             host_id=UUID(host_id) if host_id else None,
             link=_text(record.get("link")),
             link_since=_text(record.get("link_since")),
+            terminal=_text(record.get("terminal")),
         )
 
     def look(self, name: ProcessName) -> ProcessState:

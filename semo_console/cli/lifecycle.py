@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from semo_console.cli.interruption import stop_on_sigterm
-from semo_console.cli.options import Json, StateDir
+from semo_console.cli.options import Json, StateDir, Terminal, TerminalChoice
 
 
 def up(
@@ -27,6 +27,7 @@ def up(
             show_default=False,
         ),
     ] = None,
+    terminal: Terminal = TerminalChoice.AUTO,
     as_json: Json = False,
     state_dir: StateDir = None,
 ) -> None:
@@ -41,7 +42,7 @@ def up(
     stop_on_sigterm()
     from semo_console.cli.actions.startup import start_up
 
-    start_up(state_dir, office_name=office, port=port, headless=headless, as_json=as_json)
+    start_up(state_dir, office_name=office, port=port, terminal=terminal.value, headless=headless, as_json=as_json)
 
 
 def down(

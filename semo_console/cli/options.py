@@ -1,6 +1,7 @@
 """Options that several verbs share."""
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -33,5 +34,19 @@ Office = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+
+
+class TerminalChoice(StrEnum):
+    """Where programs run."""
+
+    AUTO = "auto"
+    PTY = "pty"
+    TMUX = "tmux"
+
+
+Terminal = Annotated[
+    TerminalChoice,
+    typer.Option("--terminal", help="Where programs run. auto: where sessions live already, else tmux if it is there."),
+]
 Lifeline = Annotated[int | None, typer.Option("--lifeline", min=3, metavar="FD", hidden=True)]
 SESSION_HELP = "A session by id, or the beginning of one."

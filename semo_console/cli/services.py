@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from semo_console.cli.options import Lifeline, StateDir
+from semo_console.cli.options import Lifeline, StateDir, Terminal, TerminalChoice
 from semo_console.supervisor.lifeline import hold_lifeline
 
 
@@ -27,7 +27,7 @@ def hub(
     run_hub(state_dir, port)
 
 
-def agent(lifeline: Lifeline = None, state_dir: StateDir = None) -> None:
+def agent(terminal: Terminal = TerminalChoice.AUTO, lifeline: Lifeline = None, state_dir: StateDir = None) -> None:
     """Run the agent in the foreground; `semo up` does it for you.
 
     \b
@@ -37,7 +37,7 @@ def agent(lifeline: Lifeline = None, state_dir: StateDir = None) -> None:
     hold_lifeline(lifeline)
     from semo_console.cli.actions.agent_service import run_agent
 
-    run_agent(state_dir)
+    run_agent(state_dir, terminal.value)
 
 
 def migrate(

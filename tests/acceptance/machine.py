@@ -68,6 +68,7 @@ class Machine:
     """What the last `semo up` printed."""
     variables: dict[str, str] = field(default_factory=dict)
     """More of the environment of every `semo`."""
+    terminal: str = "pty"
 
     @property
     def state(self) -> Path:
@@ -117,7 +118,7 @@ class Machine:
 
     def up(self) -> None:
         """Start everything, on a free port when it is new."""
-        ended = self.semo("up", "--headless", "--json", "--port", "0")
+        ended = self.semo("up", "--headless", "--json", "--port", "0", "--terminal", self.terminal)
         assert ended.code == 0, ended
         self.told = ended.json
 

@@ -73,9 +73,10 @@ class Failpoints:
         self.machine.ask(lambda link: CommandRepository(link).expire_commands())
 
 
-@pytest.fixture(scope="module", params=["pty"])
+@pytest.fixture(scope="module", params=["pty", "tmux"])
 def failpoints(request: pytest.FixtureRequest) -> Iterator[Failpoints]:
     with new_machine() as machine:
+        machine.terminal = request.param
         folder = machine.path / "failpoints"
         folder.mkdir()
         machine.variables[VARIABLE] = str(folder)

@@ -22,14 +22,20 @@ OFFICE_NAME_MAX = 100
 
 
 def start_up(
-    state_dir: Path | None, *, office_name: str | None, port: int | None, headless: bool, as_json: bool
+    state_dir: Path | None,
+    *,
+    office_name: str | None,
+    port: int | None,
+    terminal: str,
+    headless: bool,
+    as_json: bool,
 ) -> None:
     """Start or join what is needed for this folder, and print where it is. Raises ConsoleError, OfficeError."""
     folder = current_folder()
     name = _checked_name(office_name or folder.name or "/")
     processes = Processes(StateFolder.find(state_dir).prepare())
     with processes.turn():
-        ready = Startup(processes, folder, name, port).run()
+        ready = Startup(processes, folder, name, port, terminal).run()
     from semo_console.cli.actions.furnishing import tell, tell_json
 
     if as_json:
@@ -52,6 +58,7 @@ class Startup:
     folder: Path
     office_name: str
     port: int | None
+    terminal: str
     _supervisor: SupervisorClient | None = None
 
     def run(self) -> "Ready":
@@ -62,6 +69,7 @@ class Startup:
 
             self._check_port(_see_running(supervisor, "hub"))
             agent = _see_running(supervisor, "agent")
+            self._check_terminal(agent)
             with _step("prepare the office"):
                 return furnish(self.processes, agent, self.folder, self.office_name)
         except BaseException:
@@ -78,7 +86,9 @@ class Startup:
         port = DEFAULT_PORT if self.port is None else self.port
         with _step("start the supervisor"), held_back():
             # Known before an interruption can come: what is not known can't be stopped.
-            self._supervisor = SupervisorClient.start(self.processes, [["hub", "--port", str(port)], ["agent"]])
+            self._supervisor = SupervisorClient.start(
+                self.processes, [["hub", "--port", str(port)], ["agent", "--terminal", self.terminal]]
+            )
             return self._supervisor
 
     def _is_at_the_wrong_port(self) -> bool:
@@ -94,6 +104,10 @@ class Startup:
         """Joining a hub on another port than the one asked for would be a surprise."""
         if self.port and hub.url and not hub.url.endswith(f":{self.port}"):
             raise ConsoleError(f"The hub runs at {hub.url} already. `semo down` first, to give it another port.")
+
+    def _check_terminal(self, agent: Process) -> None:
+        if self.terminal not in ("auto", agent.terminal):
+            raise ConsoleError(f"The agent uses {agent.terminal} already. `semo down` first, to choose another.")
 
 
 def _see_running(supervisor: SupervisorClient, name: ProcessName) -> Process:
