@@ -26,7 +26,8 @@ from semo_agent.reconciliation import Reconciliation
 from semo_agent.records import SessionRecords
 from semo_agent.stopping import Stop, Tasks
 from semo_agent.subscriber import OfficeSubscriber
-from semo_agent.terminals.pty import PtyTerminal
+from semo_agent.terminals.base import Terminal
+from semo_agent.terminals.choice import TerminalChoice, choose_terminal
 from semo_agent.worker import Worker
 from semo_office.commands import CommandRepository
 from semo_office.config import CredentialsFile
@@ -53,9 +54,10 @@ class ProcessRecord(BaseModel):
     host_id: UUID
     instance_id: UUID
     link: str
+    terminal: str
 
 
-async def run_agent(state: StateFolder) -> int:
+async def run_agent(state: StateFolder, terminal: TerminalChoice = TerminalChoice.AUTO) -> int:
     """Act for this host until SIGTERM or SIGINT; the exit status: 0, or 3 when another process took over.
 
     state: prepared. SIGHUP: look for new offices now.
@@ -63,7 +65,7 @@ async def run_agent(state: StateFolder) -> int:
     Raises AgentError and OfficeError, each one sentence, when it can't run.
     """
     with only_agent(state.agent):
-        agent = await Agent.open(state, os.environ)
+        agent = await Agent.open(state, os.environ, terminal)
         loop = asyncio.get_running_loop()
         for number, act in ((signal.SIGTERM, agent.stop), (signal.SIGINT, agent.stop), (signal.SIGHUP, agent.refresh)):
             loop.add_signal_handler(number, act)
@@ -74,13 +76,25 @@ class Agent:
     """All parts of one agent process."""
 
     def __init__(
-        self, state: StateFolder, environment: Mapping[str, str], link: Link, *, host_id: UUID, owner_id: UUID
+        self,
+        state: StateFolder,
+        environment: Mapping[str, str],
+        link: Link,
+        terminal: Terminal,
+        *,
+        host_id: UUID,
+        owner_id: UUID,
     ) -> None:
         self._state = state
         self._link = link
         self._link_changed = asyncio.Event()
         self._record = ProcessRecord(
-            pid=os.getpid(), started_at=datetime.now(UTC), host_id=host_id, instance_id=uuid4(), link=link.status.state
+            pid=os.getpid(),
+            started_at=datetime.now(UTC),
+            host_id=host_id,
+            instance_id=uuid4(),
+            link=link.status.state,
+            terminal=terminal.name,
         )
         self._owner_id = owner_id
         self._stop = Stop()
@@ -88,7 +102,7 @@ class Agent:
         self._work, self._events, self._link_watch = Tasks(self._stop), Tasks(self._stop), Tasks(self._stop)
         self._offices = OfficeStore(link)
         self._office = self._make_office()
-        self._host = self._make_host(environment)
+        self._host = self._make_host(environment, terminal)
         self._worker = Worker(self._host, self._work)
         self._subscriber = OfficeSubscriber(
             link,
@@ -100,12 +114,15 @@ class Agent:
         )
 
     @classmethod
-    async def open(cls, state: StateFolder, environment: Mapping[str, str]) -> "Agent":
+    async def open(
+        cls, state: StateFolder, environment: Mapping[str, str], choice: TerminalChoice = TerminalChoice.AUTO
+    ) -> "Agent":
         """Read who we are and open the way to the office. Raises ConfigurationError."""
         host_id = await asyncio.to_thread(host_id_of, state)
         owner_id = await asyncio.to_thread(owner_id_of, state, environment)
+        terminal = await choose_terminal(state.agent, choice)
         link = await Link.open(CredentialsFile(state, "host"))
-        return cls(state, environment, link, host_id=host_id, owner_id=owner_id)
+        return cls(state, environment, link, terminal, host_id=host_id, owner_id=owner_id)
 
     def stop(self) -> None:
         """Claim and type nothing more; `run` returns soon."""
@@ -199,11 +216,11 @@ class Agent:
             slept=SleepWatch(time.monotonic, time.time).slept,
         )
 
-    def _make_host(self, environment: Mapping[str, str]) -> Host:
+    def _make_host(self, environment: Mapping[str, str], terminal: Terminal) -> Host:
         records = SessionRecords(self._state.agent / "sessions")
         records.prepare()
         return Host(
-            terminal=PtyTerminal(self._state.agent),
+            terminal=terminal,
             office=self._office,
             sessions=Sessions(self._stop),
             profiles=Profiles(config_folder() / "profiles"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from semo_agent.agent import run_agent
 from semo_agent.errors import AgentError
+from semo_agent.terminals.choice import TerminalChoice
 from semo_office.errors import OfficeError
 from semo_office.locations import StateFolder
 from semo_office.logs import configure_logs
@@ -18,10 +19,16 @@ def main(arguments: list[str] | None = None) -> int:
         prog="semo-agent", description="Act for this host: run sessions in its terminals. SIGTERM stops it."
     )
     parser.add_argument("--state-dir", type=Path, default=None, help="where credentials and records are kept")
+    parser.add_argument(
+        "--terminal",
+        choices=[str(choice) for choice in TerminalChoice],
+        default=str(TerminalChoice.AUTO),
+        help="what sessions run in; auto: where some live already, else tmux if there is one, else pty",
+    )
     options = parser.parse_args(arguments)
     configure_logs()
     try:
-        return asyncio.run(run_agent(StateFolder.find(options.state_dir).prepare()))
+        return asyncio.run(run_agent(StateFolder.find(options.state_dir).prepare(), TerminalChoice(options.terminal)))
     except (AgentError, OfficeError) as err:
         sys.stderr.write(f"{err}\n")
         return 1
