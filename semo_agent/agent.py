@@ -27,7 +27,7 @@ from semo_agent.records import SessionRecords
 from semo_agent.stopping import Stop, Tasks
 from semo_agent.subscriber import OfficeSubscriber
 from semo_agent.terminals.base import Terminal
-from semo_agent.terminals.choice import TerminalName, choose_terminal
+from semo_agent.terminals.choice import TerminalChoice, choose_terminal
 from semo_agent.worker import Worker
 from semo_office.commands import CommandRepository
 from semo_office.config import CredentialsFile
@@ -59,7 +59,7 @@ class ProcessRecord(BaseModel):
 
 
 async def run_agent(
-    state: StateFolder, terminal: Terminal | TerminalName = "auto", *, lease_terms: Terms = USUAL_TERMS
+    state: StateFolder, terminal: Terminal | TerminalChoice = TerminalChoice.AUTO, *, lease_terms: Terms = USUAL_TERMS
 ) -> int:
     """Act for this host until SIGTERM or SIGINT; the exit status: 0, or 3 when another process took over.
 
@@ -68,8 +68,8 @@ async def run_agent(
     Raises AgentError and OfficeError, each one sentence, when it can't run.
     """
     with only_agent(state.agent):
-        if isinstance(terminal, str):
-            terminal = await choose_terminal(terminal, state.agent)
+        if isinstance(terminal, TerminalChoice):
+            terminal = await choose_terminal(state.agent, terminal)
         agent = await Agent.open(state, os.environ, terminal, lease_terms)
         loop = asyncio.get_running_loop()
         for number, act in ((signal.SIGTERM, agent.stop), (signal.SIGINT, agent.stop), (signal.SIGHUP, agent.refresh)):

@@ -4,11 +4,10 @@ import argparse
 import asyncio
 import sys
 from pathlib import Path
-from typing import get_args
 
 from semo_agent.agent import run_agent
 from semo_agent.errors import AgentError
-from semo_agent.terminals.choice import TerminalName
+from semo_agent.terminals.choice import TerminalChoice
 from semo_office.errors import OfficeError
 from semo_office.locations import StateFolder
 from semo_office.logs import configure_logs
@@ -22,14 +21,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--state-dir", type=Path, default=None, help="where credentials and records are kept")
     parser.add_argument(
         "--terminal",
-        choices=get_args(TerminalName),
-        default="auto",
-        help="where programs run; auto: tmux if it is there",
+        choices=[str(choice) for choice in TerminalChoice],
+        default=str(TerminalChoice.AUTO),
+        help="what sessions run in; auto: where some live already, else tmux if there is one, else pty",
     )
     options = parser.parse_args(arguments)
     configure_logs()
     try:
-        return asyncio.run(run_agent(StateFolder.find(options.state_dir).prepare(), options.terminal))
+        return asyncio.run(run_agent(StateFolder.find(options.state_dir).prepare(), TerminalChoice(options.terminal)))
     except (AgentError, OfficeError) as err:
         sys.stderr.write(f"{err}\n")
         return 1

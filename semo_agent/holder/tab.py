@@ -67,6 +67,7 @@ class HeldTab:
             "cols": cols,
             "rows": rows,
             "exit": self.exit if self.finished else None,
+            "over": self.finished,
             "start": self.output.start,
             "end": self.output.end,
             "answered": self.answered,

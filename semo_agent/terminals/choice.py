@@ -1,45 +1,69 @@
-"""Which terminal a host uses: the one where its sessions live, else the one that was asked for, else the best here."""
+"""Which terminal this host uses."""
 
 import asyncio
 from collections import Counter
+from enum import StrEnum
 from pathlib import Path
-from typing import Final, Literal
 
 from semo_agent.errors import ConfigurationError, TerminalDied
 from semo_agent.holder.client import HolderClient
 from semo_agent.holder.place import socket_path
-from semo_agent.holder.protocol import Header
 from semo_agent.terminals.base import Terminal
 from semo_agent.terminals.pty import PtyTerminal
 from semo_agent.terminals.tmux.server import usable_tmux
 from semo_agent.terminals.tmux.terminal import TmuxTerminal
 
-TerminalName = Literal["auto", "pty", "tmux"]
 
-TERMINALS: Final[dict[str, type[PtyTerminal] | type[TmuxTerminal]]] = {"pty": PtyTerminal, "tmux": TmuxTerminal}
+class TerminalChoice(StrEnum):
+    """What an operator can ask for. `auto`: where sessions live already, else tmux if there is one, else PTY."""
+
+    AUTO = "auto"
+    PTY = "pty"
+    TMUX = "tmux"
 
 
-async def choose_terminal(wanted: TerminalName, folder: Path) -> Terminal:
-    """The terminal of the agent in `folder`. `auto`: where sessions live, else tmux where it can be used, else PTYs.
+_TERMINALS: dict[str, type[PtyTerminal | TmuxTerminal]] = {"pty": PtyTerminal, "tmux": TmuxTerminal}
 
-    Raises ConfigurationError where the choice can't be had, or would leave sessions behind.
+
+async def choose_terminal(folder: Path, choice: TerminalChoice) -> Terminal:
+    """The terminal of an agent's folder, not yet started. Sessions that live there decide: none is left behind.
+
+    Raises `ConfigurationError` for a choice that can't be had, or that would leave sessions behind.
     """
-    living = await _living_tabs(folder)
-    return TERMINALS[await _pick(wanted, living)](folder)
-
-
-async def _pick(wanted: TerminalName, living: Counter[str]) -> str:
-    if wanted == "auto":
-        return living.most_common(1)[0][0] if living else await asyncio.to_thread(_best)
-    for name, count in living.items():
-        if name != wanted:
-            who = "1 session lives" if count == 1 else f"{count} sessions live"
-            raise ConfigurationError(
-                f"{who} in {name}. `semo up --terminal {name}` goes on there, `semo down --end-sessions` ends it."
-            )
-    if wanted == "tmux":
+    living = await _count_living(folder)
+    if choice is TerminalChoice.AUTO:
+        name = max(living, key=lambda name: living[name]) if living else await asyncio.to_thread(_best)
+        return _TERMINALS[name](folder)
+    _refuse_to_strand(living, choice)
+    if choice is TerminalChoice.TMUX:
         await asyncio.to_thread(usable_tmux)
-    return wanted
+    return _TERMINALS[choice](folder)
+
+
+async def _count_living(folder: Path) -> Counter[str]:
+    """Tabs with a program in them, by the name of their terminal; the holder knows those of both."""
+    try:
+        client = await HolderClient.connect(socket_path(folder), lambda _header, _body: None)
+    except TerminalDied:
+        return Counter()
+    receiving = asyncio.create_task(client.run(), name="holder connection")
+    try:
+        tabs = (await client.request("list"))["tabs"]
+    finally:
+        await client.close()
+        await receiving
+    kinds = {terminal.kind: name for name, terminal in _TERMINALS.items()}
+    # A holder of before there were feeds says neither kind nor over.
+    return Counter(kinds[tab.get("kind", "pty")] for tab in tabs if not tab.get("over", tab["exit"] is not None))
+
+
+def _refuse_to_strand(living: Counter[str], choice: TerminalChoice) -> None:
+    stranded = {name: count for name, count in living.items() if name != choice}
+    for name, count in stranded.items():
+        sessions = "1 session lives" if count == 1 else f"{count} sessions live"
+        raise ConfigurationError(
+            f"{sessions} in {name}; choose --terminal {name}, or end them first with `semo down --end-sessions`."
+        )
 
 
 def _best() -> str:
@@ -48,24 +72,3 @@ def _best() -> str:
     except ConfigurationError:
         return "pty"
     return "tmux"
-
-
-async def _living_tabs(folder: Path) -> Counter[str]:
-    """How many programs run in each terminal, by its name; only of terminals with any."""
-    try:
-        client = await HolderClient.connect(socket_path(folder), _ignore)
-    except TerminalDied:
-        return Counter()
-    receiving = asyncio.create_task(client.run(), name="holder: which tabs live")
-    try:
-        tabs = (await client.request("list"))["tabs"]
-    finally:
-        await client.close()
-        await receiving
-    kinds = {terminal.kind: name for name, terminal in TERMINALS.items()}
-    # A holder that was started before there were feeds has PTYs only, and says nothing of kinds.
-    return Counter(kinds[tab.get("kind", PtyTerminal.kind)] for tab in tabs if tab["exit"] is None)
-
-
-def _ignore(_header: Header, _body: bytes) -> None:
-    """Nothing is pushed before it is asked for."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from semo_agent import agent
 from semo_agent.emulator import warm_up
 from semo_agent.errors import AgentError
-from semo_agent.terminals.choice import TerminalName
+from semo_agent.terminals.choice import TerminalChoice
 from semo_console.errors import ConsoleError, Superseded
 from semo_console.processes import Processes
 from semo_office.config import read_supabase_settings
@@ -14,7 +14,7 @@ from semo_office.locations import StateFolder
 from semo_office.logs import configure_logs
 
 
-def run_agent(state_dir: Path | None, terminal: TerminalName) -> None:
+def run_agent(state_dir: Path | None, terminal: str) -> None:
     """Act for this host until SIGTERM or SIGINT. Raises ConsoleError and OfficeError when it can't."""
     state = StateFolder.find(state_dir).prepare()
     configure_logs()
@@ -23,7 +23,7 @@ def run_agent(state_dir: Path | None, terminal: TerminalName) -> None:
         warm_up()
         Processes(state).await_running("hub")
     try:
-        exit_status = asyncio.run(agent.run_agent(state, terminal))
+        exit_status = asyncio.run(agent.run_agent(state, TerminalChoice(terminal)))
     except AgentError as err:
         raise ConsoleError(str(err)) from err
     if exit_status == agent.SUPERSEDED_STATUS:
