@@ -56,7 +56,7 @@ class SupervisorClient:
     def await_running(self, name: ProcessName) -> Process:
         """Wait until a service serves; its own sentence when it ends instead."""
         self.processes.wait(lambda: self._has_come_or_failed(name), READY_DEADLINE)
-        if service := self.processes.find(name):
+        if service := self._running(name):
             return service
         raise ProcessFailed(self._why_not(name))
 
@@ -71,7 +71,16 @@ class SupervisorClient:
             process.wait(KILL_DEADLINE)
 
     def _has_come_or_failed(self, name: ProcessName) -> bool:
-        return self.processes.find(name) is not None or self._failed(name) is not None or not self._is_alive()
+        return self._running(name) is not None or self._failed(name) is not None or not self._is_alive()
+
+    def _running(self, name: ProcessName) -> Process | None:
+        """The service that its supervisor calls running: another may be one that is about to end with a killed one."""
+        record = read_supervisor_record(self.processes)
+        service = record.service(name) if record else None
+        found = self.processes.find(name)
+        return (
+            found if found and service and (service.state, service.pid) == (ProcessState.RUNNING, found.pid) else None
+        )
 
     def _is_alive(self) -> bool:
         if self._started:

@@ -86,6 +86,8 @@ def _stop_processes(processes: Processes, supervisor: Process | None) -> list[Pr
     # Those of a killed supervisor, which end by themselves, and what somebody has started in the foreground.
     for left in left_behind(processes):
         processes.stop(left, warn=remark)
+        if all(left.pid != process.pid for process in found):
+            found.append(left)
     for name in _SERVICES:
         if left_over := processes.settle(name):
             processes.stop(left_over, warn=remark)
