@@ -29,6 +29,8 @@ POLL_FIRST_S: Final = 0.5
 POLL_SLOWEST_S: Final = 5.0
 POLL_GROWTH: Final = 1.5
 EXPIRE_EVERY_S: Final = 5.0
+# A host that woke at the same moment reports its own sleep first; else its commands would seem overdue.
+EXPIRE_AFTER_SLEEP_S: Final = 20.0
 LEASE_MS: Final = 15_000
 
 # The types that a question of the program holds up; an answer, a cancel and the like go on past it.
@@ -210,12 +212,14 @@ class CommandRepository:
         self, change: Expectation, command_id: UUID, timeout: float | None, *, until_input: bool = True
     ) -> Outcome:
         """Like `wait_for_outcome`, under an expectation that was entered before the command was written."""
-        clock = self._link.clock
+        clock, sleep = self._link.clock, self._link.sleep_watch()
         start, poll, expire_at = clock(), POLL_FIRST_S, clock() + EXPIRE_EVERY_S
         while timeout is None or clock() < start + timeout:
             woken = await change.next(poll if timeout is None else min(poll, start + timeout - clock()))
             poll = poll if woken else min(poll * POLL_GROWTH, POLL_SLOWEST_S)
             try:
+                if sleep.slept():
+                    expire_at = clock() + EXPIRE_AFTER_SLEEP_S
                 if clock() >= expire_at:
                     expire_at = clock() + EXPIRE_EVERY_S
                     await self.expire_commands()

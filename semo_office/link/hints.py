@@ -9,11 +9,15 @@ from uuid import UUID
 
 from semo_office.config import Credentials
 from semo_office.errors import ConfigurationError, LinkError
+from semo_office.link.canary import Canary, Ring
 from semo_office.link.socket import Hint, HintSocket, Inbox, OpenedSocket, OpenSocket
 from semo_office.link.timing import Backoff, Timing, unless
+from semo_office.sleep import SleepWatch
 
-WATCHDOG_S: Final = 10.0
+WATCHDOG_S: Final = 3.0
 FLAPPING_S: Final = 5.0
+RETRY_FIRST_S: Final = 0.25
+RETRY_LONGEST_S: Final = 60.0
 RENEW_BEFORE: Final = timedelta(minutes=2)
 
 log = logging.getLogger(__name__)
@@ -43,6 +47,7 @@ class OfficeHints:
         office_id: UUID,
         open_socket: OpenSocket,
         renew: Callable[[], Awaitable[Credentials]],
+        ring: Ring,
         timing: Timing,
         on_change: Callable[[], None],
     ) -> None:
@@ -51,13 +56,21 @@ class OfficeHints:
         self.last_fault: str | None = None
         self._open_socket = open_socket
         self._renew = renew
+        self._ring = ring
         self._timing = timing
         self._on_change = on_change
         self._listeners: set[Listener] = set()
         self._behind: set[Listener] = set()
         self._stopping = asyncio.Event()
         self._retry_now = asyncio.Event()
-        self._inbox = Inbox()
+        self._inbox = Inbox(timing.clock)
+        self._canary: Canary | None = None
+        self._joined_at = 0.0
+
+    @property
+    def proven(self) -> bool:
+        """Joined, and nothing speaks against hints arriving."""
+        return self.joined and self._canary is not None and self._canary.proven
 
     @property
     def stopped(self) -> bool:
@@ -90,43 +103,50 @@ class OfficeHints:
         self._tell_change()
 
     def hurry(self) -> None:
-        """The office answers again: the next try need not wait any longer."""
+        """The office answers again: the next try need not wait any longer, and what stands is looked at."""
         self._retry_now.set()
+        if self.joined and self._canary is not None:
+            self._canary.doubt()
+            self._tell_change()
 
     async def run(self) -> None:
         """Connect, attend, and after any fault do it again, for ever."""
-        backoff = Backoff(self._timing.random)
+        backoff = Backoff(self._timing.random, first=RETRY_FIRST_S, longest=RETRY_LONGEST_S)
         while not self.stopped:
-            lasted = await self._connection()
-            # A subscription that breaks at once counts as a failed try: else it would flap every few hundred ms.
-            if lasted >= FLAPPING_S:
+            if await self._connection():
                 backoff.reset()
             self._retry_now.clear()
             if not self.stopped:
                 await self._timing.rings(self._retry_now, backoff.next())
 
-    async def _connection(self) -> float:
-        """One socket from its opening to its fault or the stop; how long it was joined, s."""
-        self._inbox, opened, joined_at = Inbox(), None, None
+    async def _connection(self) -> bool:
+        """One socket from its opening to its fault or the stop; whether it held."""
+        self._inbox, opened = Inbox(self._timing.clock), None
         try:
             opened = await self._open_socket(self._inbox)
             await unless(self._stopping, opened.socket.join(f"office:{self.office_id}"), f"join {self.office_id}")
-            joined_at = self._timing.clock()
             if not self.stopped:
-                self._join()
-            await self._attend(opened)
+                await self._attend_joined(opened)
         except (LinkError, ConfigurationError) as err:
             self.last_fault = str(err)
             log.info("hints of office %s lost: %s", self.office_id, err)
         finally:
-            self._part()
+            held = self._part()
             if opened is not None:
                 await opened.socket.close()
-        return 0.0 if joined_at is None else self._timing.clock() - joined_at
+        return held
+
+    async def _attend_joined(self, opened: OpenedSocket) -> None:
+        canary = Canary(self._inbox, self._ring, self._timing, f"canary of office {self.office_id}")
+        async with canary:
+            self._canary = canary
+            self._join()
+            await self._attend(opened)
 
     async def _attend(self, opened: OpenedSocket) -> None:
         """Pass hints on until the stop. Raises LinkError at the first sign of a fault."""
         clock, expires_at = self._timing.clock, opened.expires_at
+        sleep = SleepWatch(clock, lambda: self._timing.now().timestamp())
         check_at = clock() + WATCHDOG_S
         while not self.stopped:
             await self._timing.rings(self._inbox.bell, check_at - clock())
@@ -135,6 +155,8 @@ class OfficeHints:
                 raise LinkError(f"The office's Realtime went away: {self._inbox.fault}.")
             if clock() >= check_at:
                 check_at = clock() + WATCHDOG_S
+                if sleep.slept():
+                    raise LinkError("The machine slept, and its connections may not have outlived it.")
                 expires_at = await self._check(opened.socket, expires_at)
 
     async def _check(self, socket: HintSocket, expires_at: datetime) -> datetime:
@@ -159,15 +181,22 @@ class OfficeHints:
             self._tell_gap()
 
     def _join(self) -> None:
-        self.joined, self.last_fault = True, None
+        self.joined, self.last_fault, self._joined_at = True, None, self._timing.clock()
         # Whatever was written before the office accepted the join went by unheard.
         self._tell_gap()
         self._tell_change()
 
-    def _part(self) -> None:
-        if self.joined:
-            self.joined = False
-            self._tell_change()
+    def _part(self) -> bool:
+        """Leave off being joined. A subscription that broke at once, or was deaf, is a failed try: it did not hold.
+
+        Else it would flap every few hundred ms.
+        """
+        if not self.joined:
+            return False
+        held = self.proven and self._timing.clock() - self._joined_at >= FLAPPING_S
+        self.joined = False
+        self._tell_change()
+        return held
 
     def _tell_gap(self) -> None:
         for listener in tuple(self._listeners):

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 from pydantic import JsonValue
@@ -17,8 +18,10 @@ from semo_office.link.requests import DEADLINE_S, CredentialsSource, Requests, R
 from semo_office.link.socket import OpenSocket, opener
 from semo_office.link.timing import Timing
 from semo_office.link.watch import Watch
+from semo_office.sleep import SleepWatch
 
 STOP_S: Final = 3.0
+RING_S: Final = 5.0
 
 
 class Link:
@@ -87,6 +90,10 @@ class Link:
         """Monotonic, s: the one that the link's own waits go by."""
         return self._timing.clock
 
+    def sleep_watch(self) -> SleepWatch:
+        """Whether the machine sleeps from now on, by the link's own clocks."""
+        return SleepWatch(self._timing.clock, lambda: self._timing.now().timestamp())
+
     @property
     def status(self) -> LinkStatus:
         return self._health.status
@@ -126,7 +133,14 @@ class Link:
             raise LinkError("The link to the office is closed.")
         hints = self._offices.get(office_id)
         if hints is None:
-            hints = OfficeHints(office_id, self._open_socket, self._requests.renew, self._timing, self._health.judge)
+            hints = OfficeHints(
+                office_id,
+                self._open_socket,
+                self._requests.renew,
+                partial(self._ring, office_id),
+                self._timing,
+                self._health.judge,
+            )
             self._offices[office_id] = hints
             self._health.include(hints)
             self._start(hints.run(), f"hints of office {office_id}")
@@ -146,6 +160,11 @@ class Link:
         return Watch(
             self.subscribe(office_id), self._requests, table, tuple(filters), key, self._timing, self._check
         ).rows()
+
+    async def _ring(self, office_id: UUID) -> None:
+        """Make the office send something to everybody who listens to it. Raises as `rpc`."""
+        args: dict[str, JsonValue] = {"p_office_id": str(office_id), "p_nonce": str(uuid4())}
+        await self._requests.rpc("ring_office", args, deadline=RING_S, retry=True)
 
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)

@@ -15,7 +15,7 @@ from supabase import AsyncClient, AsyncClientOptions, AsyncSupabaseException
 from semo_office.config import Credentials
 from semo_office.errors import ConfigurationError, LinkError, NotAuthenticated, OfficeError
 from semo_office.link.filters import Filter
-from semo_office.link.timing import Timing
+from semo_office.link.timing import Backoff, Timing
 from semo_office.link.translation import from_answer, from_network
 
 T = TypeVar("T")
@@ -23,9 +23,11 @@ Row = dict[str, JsonValue]
 CredentialsSource = Callable[[], Credentials]
 
 DEADLINE_S: Final = 10.0
-ATTEMPT_S: Final = 5.0
+# A connection that a network dropped without a word answers nothing: the first attempt gives it up soon. An office that
+# is only slow gets longer with each.
+ATTEMPT_FIRST_S: Final = 2.0
 ATTEMPTS_MAX: Final = 6
-RETRY_FIRST_S: Final = 0.1
+RETRY_FIRST_S: Final = 0.2
 RETRY_LONGEST_S: Final = 2.0
 CONNECT_S: Final = 5.0
 KEEP_ALIVE_S: Final = 45.0
@@ -184,15 +186,18 @@ class Requests:
 
     async def _persist(self, call: Callable[[AsyncClient], Awaitable[T]], deadline: float, attempts: int) -> T:
         end = self._timing.clock() + deadline
-        for attempt in range(1, attempts + 1):
+        backoff = Backoff(self._timing.random, first=RETRY_FIRST_S, longest=RETRY_LONGEST_S)
+        for attempt in range(attempts):
             left = end - self._timing.clock()
             try:
-                return await self._authenticated(call, left if attempts == 1 else min(left, ATTEMPT_S))
+                return await self._authenticated(
+                    call, left if attempts == 1 else min(left, ATTEMPT_FIRST_S * 2.0**attempt)
+                )
             except NotAuthenticated:
                 raise
             except LinkError:
-                pause = self._timing.random() * min(RETRY_FIRST_S * 2.0**attempt, RETRY_LONGEST_S)
-                if attempt == attempts or self._closing or self._timing.clock() + pause >= end:
+                pause = backoff.next()
+                if attempt == attempts - 1 or self._closing or self._timing.clock() + pause >= end:
                     raise
             await self._timing.sleep(pause)
             # A hub that was started again may be elsewhere.

@@ -7,6 +7,7 @@ thrown away as a whole and a new one is made, because the library's own repairs 
 import asyncio
 import logging
 import os
+import time
 import urllib.request
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -45,17 +46,26 @@ class Hint:
 class Inbox:
     """Where a socket's callbacks put what they hear: bounded, never blocking, never raising.
 
-    When it is full what comes is dropped, and `overflowed` says that everything must be read again.
+    When it is full what comes is dropped, and `overflowed` says that everything must be read again. `heard_at`: when
+    anything at all came last, by `clock`.
     """
 
-    def __init__(self, limit: int = INBOX_MAX) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, limit: int = INBOX_MAX) -> None:
         self.bell = asyncio.Event()
+        self.heard = asyncio.Event()
+        self.heard_at: float | None = None
         self.hints: deque[Hint] = deque()
         self.overflowed = False
         self.fault: str | None = None
+        self._clock = clock
         self._limit = limit
 
+    def hear_ring(self, _: BroadcastPayload) -> None:
+        self.heard_at = self._clock()
+        self.heard.set()
+
     def hear(self, payload: BroadcastPayload) -> None:
+        self.hear_ring(payload)
         body = payload.get("payload", {})
         table, key, version = body.get("table"), body.get("id"), body.get("version")
         if not isinstance(table, str) or not isinstance(key, str) or not isinstance(version, int):
@@ -133,12 +143,14 @@ class RealtimeSocket:
             },
         )
         channel.on_broadcast("hint", self._inbox.hear)
+        channel.on_broadcast("canary", self._inbox.hear_ring)
         try:
             async with asyncio.timeout(JOIN_S):
                 await channel.subscribe(self._on_state)
         except (OSError, TimeoutError, WebSocketException) as err:
             raise LinkError(f"The office's Realtime can't be reached: {err or type(err).__name__}.") from err
-        self._attend_tasks()
+        finally:
+            self._attend_tasks()
         if not self._joined or self._inbox.fault:
             raise LinkError(f"The office's Realtime refuses {topic}: {self._inbox.fault or 'no answer'}.")
 
@@ -162,10 +174,8 @@ class RealtimeSocket:
 
     async def close(self) -> None:
         connection = self._realtime._ws_connection
-        for channel in self._realtime.get_channels():
-            # Else their timers live on and join again.
-            channel.rejoin_timer.reset()
-            channel.join_push.destroy()
+        if self._channel is not None:
+            _end_timers(self._channel)
         try:
             async with asyncio.timeout(CLOSE_S):
                 await self._realtime.close()
@@ -190,6 +200,13 @@ class RealtimeSocket:
             self._joined = True
         else:
             self._inbox.lose(f"{state.value} {error or ''}".strip())
+
+
+def _end_timers(channel: AsyncRealtimeChannel) -> None:
+    """Else they live on for up to 30 s, and join again. The library itself forgets those of a channel it dropped."""
+    channel.rejoin_timer.reset()
+    for push in (channel.join_push, *channel.messages_waiting_for_ack.values()):
+        push.destroy()
 
 
 def keep_proxies_off_loopback() -> None:

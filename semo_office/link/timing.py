@@ -10,9 +10,7 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
-RETRY_FIRST_S: Final = 0.25
-RETRY_SHORTEST_S: Final = 1.0
-RETRY_LONGEST_S: Final = 60.0
+_DOUBLINGS_MAX: Final = 32
 
 
 def _utc_now() -> datetime:
@@ -55,17 +53,18 @@ async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T], name: str) -
 
 
 class Backoff:
-    """Full jitter: any wait below a bound that doubles from 1 s to 60 s. The first retry comes within 250 ms."""
+    """Full jitter: any wait below a bound that doubles from `first` to `longest`, s. There is no cap on tries."""
 
-    def __init__(self, random: Callable[[], float]) -> None:
+    def __init__(self, random: Callable[[], float], *, first: float, longest: float) -> None:
         self._random = random
+        self._first = first
+        self._longest = longest
         self._tries = 0
 
     def next(self) -> float:
         """How long to wait before the next try, s."""
-        bound = RETRY_FIRST_S if self._tries == 0 else min(RETRY_SHORTEST_S * 2.0 ** (self._tries - 1), RETRY_LONGEST_S)
-        # The exponent stops to grow once the bound has: there is no cap on tries.
-        self._tries = min(self._tries + 1, 16)
+        bound = min(self._first * 2.0**self._tries, self._longest)
+        self._tries = min(self._tries + 1, _DOUBLINGS_MAX)
         return self._random() * bound
 
     def reset(self) -> None:

@@ -16,6 +16,8 @@ from semo_office.link.timing import Timing
 
 POLL_LIVE_S: Final = 15.0
 POLL_ALONE_S: Final = 2.0
+# A scan that failed has tried for a while already.
+PAUSE_MIN_S: Final = 0.5
 # `updated_at` is taken before the commit. A transaction that commits later than this after it would be missed by a
 # scan; the API roles' statement timeout is shorter.
 OVERLAP: Final = timedelta(seconds=10)
@@ -100,6 +102,7 @@ class Watch:
         self._hints.fall_behind(self)
         try:
             while not self._hints.stopped:
+                began = self._timing.clock()
                 try:
                     demand = await self._demand()
                     for some in _batches(demand.keys):
@@ -109,7 +112,7 @@ class Watch:
                 except LinkError:
                     # Owed: the next round scans, after the poll's pause or when somebody rings.
                     self._failed = True
-                await self._pause()
+                await self._pause(began)
             self._check()
         finally:
             self._hints.remove(self)
@@ -183,11 +186,12 @@ class Watch:
     def _is_new(self, row: Row) -> bool:
         return self._seen.is_new(str(row[self._key]), _version(row))
 
-    async def _pause(self) -> None:
-        """Until a hint, a gap, the poll, or the end of the link."""
-        began, jitter = self._timing.clock(), 0.8 + 0.4 * self._timing.random()
+    async def _pause(self, began: float) -> None:
+        """Until a hint, a gap, the poll, or the end of the link. `began`: when this round did."""
+        ended, jitter = self._timing.clock(), 0.8 + 0.4 * self._timing.random()
         while not (self._hints.stopped or self._hinted or self._gap):
-            left = began + self._poll_length() * jitter - self._timing.clock()
+            due = max(began + self._poll_length() * jitter, ended + PAUSE_MIN_S * jitter)
+            left = due - self._timing.clock()
             if left <= 0:
                 self._gap = True
             else:
@@ -195,7 +199,7 @@ class Watch:
                 self._bell.clear()
 
     def _poll_length(self) -> float:
-        return POLL_LIVE_S if self._hints.joined and not self._failed else POLL_ALONE_S
+        return POLL_LIVE_S if self._hints.proven and not self._failed else POLL_ALONE_S
 
 
 def _batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -26,11 +26,12 @@ async def settle() -> None:
 
 
 class ManualTime:
-    """A clock that only `advance` moves. `chance` is what random returns."""
+    """A clock that only `advance` moves. `chance` is what random returns; `slept`: s that only the wall clock knows."""
 
     def __init__(self, chance: float = 0.5) -> None:
         self.elapsed = 0.0
         self.chance = chance
+        self.slept = 0.0
         self.sleeps: list[float] = []
         self._due: list[tuple[float, int, asyncio.Future[None]]] = []
 
@@ -39,7 +40,7 @@ class ManualTime:
         return Timing(clock=lambda: self.elapsed, sleep=self.sleep, random=lambda: self.chance, now=self.now)
 
     def now(self) -> datetime:
-        return EPOCH + timedelta(seconds=self.elapsed)
+        return EPOCH + timedelta(seconds=self.elapsed + self.slept)
 
     async def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)
@@ -101,6 +102,9 @@ class FakeSocket:
     def hint(self, table: str, key: str, version: int) -> None:
         self.inbox.hear({"event": "hint", "payload": {"table": table, "id": key, "version": version}})
 
+    def canary(self) -> None:
+        self.inbox.hear_ring({"event": "canary", "payload": {}})
+
     def break_down(self, reason: str = "CLOSED") -> None:
         self.dead = True
         self.inbox.lose(reason)
@@ -114,6 +118,8 @@ class FakeSockets:
 
     def __init__(self, *refusals: str | None) -> None:
         self.opened: list[FakeSocket] = []
+        self.rings = 0
+        self.deaf = False
         self.refusals = list(refusals)
         self.expires_at = EPOCH + timedelta(days=7)
 
@@ -124,6 +130,12 @@ class FakeSockets:
     async def open(self, inbox: Inbox) -> OpenedSocket:
         self.opened.append(FakeSocket(inbox, self.refusals.pop(0) if self.refusals else None))
         return OpenedSocket(self.last, self.expires_at)
+
+    async def ring(self) -> None:
+        """What `ring_office` does: everybody on the topic hears it, unless they are `deaf`."""
+        self.rings += 1
+        if not self.deaf:
+            self.last.canary()
 
 
 class FakeTable:

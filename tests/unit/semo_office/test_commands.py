@@ -9,7 +9,15 @@ import httpx
 import pytest
 from pydantic import JsonValue
 
-from semo_office.commands import EXPIRE_EVERY_S, POLL_FIRST_S, POLL_SLOWEST_S, CommandRepository, Outcome, OutcomeKind
+from semo_office.commands import (
+    EXPIRE_AFTER_SLEEP_S,
+    EXPIRE_EVERY_S,
+    POLL_FIRST_S,
+    POLL_SLOWEST_S,
+    CommandRepository,
+    Outcome,
+    OutcomeKind,
+)
 from semo_office.errors import CommandError, ErrorCode, NotAuthenticated, WaitEnded
 from semo_office.link import Link
 from semo_office.link.health import Health
@@ -41,6 +49,9 @@ class Office:
             return httpx.Response(401, json={"code": "PGRST303", "message": "JWT expired"})
         if name == "expire_commands":
             return httpx.Response(200, json=0)
+        if name == "ring_office":
+            await self.sockets.ring()
+            return httpx.Response(204)
         assert json.loads(request.content) == {"p_command_id": str(COMMAND)}
         return httpx.Response(200, json=self.outcome())
 
@@ -131,6 +142,22 @@ async def test_whoever_waits_ends_what_is_overdue_now_and_then() -> None:
         assert office.calls["expire_commands"] == 0
         await office.time.advance(60.0)
         assert 60.0 / EXPIRE_EVERY_S / 2 <= office.calls["expire_commands"] <= 60.0 / EXPIRE_EVERY_S
+        office.status = "completed"
+        office.hint_result()
+        await waiting
+
+
+async def test_after_a_sleep_of_the_machine_a_waiter_ends_nothing_for_a_while() -> None:
+    office = Office()
+    async with office.repository() as commands:
+        waiting = await begin_wait(commands)
+        await office.time.advance(60.0)
+        before = office.calls["expire_commands"]
+        office.time.slept = 3600.0
+        await office.time.advance(EXPIRE_AFTER_SLEEP_S)
+        assert office.calls["expire_commands"] == before
+        await office.time.advance(POLL_SLOWEST_S + EXPIRE_EVERY_S)
+        assert office.calls["expire_commands"] > before
         office.status = "completed"
         office.hint_result()
         await waiting

@@ -24,9 +24,11 @@ class World:
         self.sockets = FakeSockets()
         self.away = False
 
-    async def handle(self, _: httpx.Request) -> httpx.Response:
+    async def handle(self, request: httpx.Request) -> httpx.Response:
         if self.away:
             raise httpx.ConnectError("refused")
+        if request.url.path.endswith("ring_office"):
+            await self.sockets.ring()
         return httpx.Response(200, json=[])
 
     @asynccontextmanager
@@ -149,6 +151,21 @@ async def test_a_listener_that_left_is_told_nothing_more() -> None:
         link.subscribe(OFFICE)
         await settle()
         assert seen == [LinkState.POLLING]
+
+
+async def test_a_ring_that_breaks_the_program_ends_the_link_loudly() -> None:
+    world = World()
+
+    async def mistake(request: httpx.Request) -> httpx.Response:
+        raise KeyError(request.url.path)
+
+    world.handle = mistake  # type: ignore[method-assign] # the fault that this test is about
+    async with world.link() as link:
+        link.subscribe(OFFICE)
+        await world.time.advance(2.0)
+        with pytest.raises(LinkError, match="failed") as caught:
+            await link.wait_closed()
+        assert isinstance(caught.value.__cause__, KeyError)
 
 
 async def test_closing_ends_waits_and_watches_and_is_no_failure() -> None:

@@ -26,7 +26,9 @@ class Follower:
 
     def __post_init__(self) -> None:
         self.table = FakeTable(self.time.now)
-        self.hints = OfficeHints(UUID(int=1), self.sockets.open, same_credentials, self.time.timing, lambda: None)
+        self.hints = OfficeHints(
+            UUID(int=1), self.sockets.open, same_credentials, self.sockets.ring, self.time.timing, lambda: None
+        )
 
     @property
     def told(self) -> list[tuple[str, int]]:
