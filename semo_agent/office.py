@@ -15,6 +15,7 @@ from semo_agent.lease import Lease, Terms
 from semo_agent.stopping import Stop
 from semo_office.commands import CommandRepository, Reported
 from semo_office.errors import CommandError, ErrorCode, LinkError
+from semo_office.link import Backoff
 from semo_office.models import AgentCommand, ClaimedCommand, SessionInfo, SessionReport, Stage
 from semo_office.sessions import SessionStore
 
@@ -141,16 +142,15 @@ class LinkedOffice(Office):
 
     async def patiently(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         """Ask until the office answers. Raises what it refuses with, Superseded, ClaimLost, Stopping."""
-        pause = RETRY_FIRST_S
+        backoff = Backoff(self._random, first=RETRY_FIRST_S, longest=RETRY_SLOWEST_S)
         while True:
             try:
                 with _translated():
                     return await ask()
             except LinkError as err:
                 _log.warning("office_away", error=type(err).__name__)
-                if await self._stop.within(self._random() * pause):
+                if await self._stop.within(backoff.next()):
                     raise Stopping("The office could not be told before the agent stopped.") from err
-            pause = min(pause * 2, RETRY_SLOWEST_S)
 
     async def take_lease(self) -> None:
         """Act for the host from now on; a process before this one is superseded for good."""

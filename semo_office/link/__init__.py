@@ -6,9 +6,10 @@ from semo_office.link.health import LinkState, LinkStatus
 from semo_office.link.link import Link
 from semo_office.link.requests import CredentialsSource, Row
 from semo_office.link.socket import Hint
-from semo_office.link.timing import Timing
+from semo_office.link.timing import Backoff, Timing
 
 __all__ = [
+    "Backoff",
     "CredentialsSource",
     "Expectation",
     "Filter",

@@ -16,8 +16,10 @@ from semo_office.link.timing import Timing
 
 POLL_LIVE_S: Final = 15.0
 POLL_ALONE_S: Final = 2.0
-# A scan that failed has tried for a while already.
-PAUSE_MIN_S: Final = 0.5
+# Where one hint came another may have been lost: the next scan comes soon after the first hint since the last one.
+POLL_TRAILING_S: Final = 3.0
+# What failed has tried for a while already.
+PAUSE_FAILED_S: Final = 0.5
 # `updated_at` is taken before the commit. A transaction that commits later than this after it would be missed by a
 # scan; the API roles' statement timeout is shorter.
 OVERLAP: Final = timedelta(seconds=10)
@@ -92,7 +94,10 @@ class Watch:
         self._seen = SeenVersions()
         self._hinted: dict[str, int] = {}
         self._gap = True
-        self._failed = False
+        self._failed_at: float | None = None
+        self._scanned_at = 0.0
+        self._hinted_at: float | None = None
+        self._jitter = 1.0
         self._since: datetime | None = None
         self._bell = asyncio.Event()
 
@@ -102,7 +107,6 @@ class Watch:
         self._hints.fall_behind(self)
         try:
             while not self._hints.stopped:
-                began = self._timing.clock()
                 try:
                     demand = await self._demand()
                     for some in _batches(demand.keys):
@@ -111,8 +115,8 @@ class Watch:
                     self._satisfied(demand)
                 except LinkError:
                     # Owed: the next round scans, after the poll's pause or when somebody rings.
-                    self._failed = True
-                await self._pause(began)
+                    self._failed_at = self._timing.clock()
+                await self._pause()
             self._check()
         finally:
             self._hints.remove(self)
@@ -120,6 +124,8 @@ class Watch:
     def on_hint(self, hint: Hint) -> None:
         if hint.table != self._table:
             return
+        if self._hinted_at is None:
+            self._hinted_at = self._timing.clock()
         if len(self._hinted) < KEYS_PENDING_MAX:
             self._hinted[hint.key] = max(hint.version, self._hinted.get(hint.key, 0))
         else:
@@ -137,12 +143,13 @@ class Watch:
 
     async def _demand(self) -> Demand:
         hinted, self._hinted = self._hinted, {}
-        if not self._gap and not self._failed:
+        if not self._gap and self._failed_at is None:
             return Demand(
                 tuple(key for key, version in hinted.items() if self._seen.is_new(key, version)), scanned=False
             )
         # Before the first read: a gap that opens while this scan runs needs one of its own.
-        self._gap = False
+        self._gap, self._hinted_at = False, None
+        self._scanned_at, self._jitter = self._timing.clock(), 0.8 + 0.4 * self._timing.random()
         return await self._scan()
 
     async def _scan(self) -> Demand:
@@ -179,27 +186,29 @@ class Watch:
     def _satisfied(self, demand: Demand) -> None:
         if demand.scanned:
             # Only now: what a scan found and did not get to read must be found again.
-            self._since, self._failed = demand.scanned_to, False
+            self._since, self._failed_at = demand.scanned_to, None
             if not self._gap:
                 self._hints.caught_up(self)
 
     def _is_new(self, row: Row) -> bool:
         return self._seen.is_new(str(row[self._key]), _version(row))
 
-    async def _pause(self, began: float) -> None:
-        """Until a hint, a gap, the poll, or the end of the link. `began`: when this round did."""
-        ended, jitter = self._timing.clock(), 0.8 + 0.4 * self._timing.random()
+    async def _pause(self) -> None:
+        """Until a hint, a gap, the next scan, or the end of the link."""
         while not (self._hints.stopped or self._hinted or self._gap):
-            due = max(began + self._poll_length() * jitter, ended + PAUSE_MIN_S * jitter)
-            left = due - self._timing.clock()
+            left = self._scan_due() - self._timing.clock()
             if left <= 0:
                 self._gap = True
             else:
                 await self._timing.rings(self._bell, left)
                 self._bell.clear()
 
-    def _poll_length(self) -> float:
-        return POLL_LIVE_S if self._hints.proven and not self._failed else POLL_ALONE_S
+    def _scan_due(self) -> float:
+        """Counted from the last scan, not from the last hint: hints that keep coming do not put it off."""
+        if self._failed_at is not None:
+            return max(self._scanned_at + POLL_ALONE_S * self._jitter, self._failed_at + PAUSE_FAILED_S * self._jitter)
+        due = self._scanned_at + (POLL_LIVE_S if self._hints.proven else POLL_ALONE_S) * self._jitter
+        return due if self._hinted_at is None else min(due, self._hinted_at + POLL_TRAILING_S * self._jitter)
 
 
 def _batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:

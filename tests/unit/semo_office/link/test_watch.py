@@ -7,10 +7,18 @@ from uuid import UUID
 import pytest
 
 from semo_office.errors import LinkError, RequestRejected
+from semo_office.link.canary import UNPROVEN_S
 from semo_office.link.filters import Filter, eq
 from semo_office.link.hints import OfficeHints
 from semo_office.link.requests import Row
-from semo_office.link.watch import KEYS_PENDING_MAX, POLL_ALONE_S, POLL_LIVE_S, SeenVersions, Watch
+from semo_office.link.watch import (
+    KEYS_PENDING_MAX,
+    POLL_ALONE_S,
+    POLL_LIVE_S,
+    POLL_TRAILING_S,
+    SeenVersions,
+    Watch,
+)
 from tests.unit.semo_office.fakes import FakeSockets, FakeTable, ManualTime, settle
 from tests.unit.semo_office.link.test_hints import same_credentials
 
@@ -98,6 +106,29 @@ async def test_a_change_without_a_hint_is_found_by_the_slow_poll() -> None:
         assert follower.told == []
         await follower.time.advance(POLL_LIVE_S * 0.2)
         assert follower.told == [("a", 1)]
+
+
+async def test_hints_that_keep_coming_do_not_put_off_the_poll() -> None:
+    async with Follower().following() as follower:
+        follower.table.write("a")
+        for number in range(int(POLL_TRAILING_S * 1.2) + 1):
+            follower.hint("b", follower.table.write("b", number=str(number)))
+            await follower.time.advance(1.0)
+        assert "a" in [key for key, _ in follower.told]
+
+
+async def test_a_hint_that_was_lost_is_made_good_soon_after_one_that_came() -> None:
+    async with Follower().following() as follower:
+        await follower.time.advance(UNPROVEN_S * 1.1)
+        for number in range(10):
+            version = follower.table.write(str(number))
+            if number % 2:
+                follower.hint(str(number), version)
+        await follower.time.advance(POLL_TRAILING_S * 1.2)
+        assert sorted(follower.told) == [(str(number), number + 1) for number in range(10)]
+        reads = follower.table.reads
+        await follower.time.advance(POLL_LIVE_S * 0.5)
+        assert follower.table.reads == reads
 
 
 async def test_without_a_subscription_the_poll_is_quick() -> None:
