@@ -17,7 +17,8 @@ from semo_office.link.requests import Requests
 from semo_office.link.socket import Hint, HintSocket, Inbox, opener
 from tests.integration.hub_fixture import RunningHub
 from tests.integration.office.conftest import Identity, signed_in
-from tests.integration.office.wire import Wire, wire_to
+from tests.integration.office.relay import hostile
+from tests.integration.office.wire import Wire
 from tests.unit.semo_office.fakes import FakeSocket
 
 
@@ -93,12 +94,12 @@ class RealFarSide:
 
 @asynccontextmanager
 async def real_far_side(hub: RunningHub) -> AsyncIterator[FarSide]:
-    async with wire_to(hub.url) as wire:
-        identity = Identity(hub, url=wire.url)
+    async with hostile(hub) as far_hub:
+        identity = Identity(hub, url=far_hub.url)
         async with signed_in(identity) as side:
             office = await side.offices.create_office("o", f"/repo/{uuid4()}")
         requests = await Requests.open(identity, Timing(), lambda _: None)
-        yield RealFarSide(hub, wire, identity, requests, f"office:{office.id}")
+        yield RealFarSide(hub, far_hub.wire, identity, requests, f"office:{office.id}")
         await requests.close()
 
 
