@@ -14,7 +14,7 @@ from semo_office.link.socket import Hint, HintSocket, Inbox, OpenedSocket, OpenS
 from semo_office.link.timing import Backoff, Timing, unless
 from semo_office.sleep import SleepWatch
 
-WATCHDOG_S: Final = 3.0
+WATCHDOG_S: Final = 2.0
 FLAPPING_S: Final = 5.0
 RETRY_FIRST_S: Final = 0.25
 RETRY_LONGEST_S: Final = 60.0

@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -13,8 +14,9 @@ from pydantic import JsonValue
 from supabase import AsyncClient, AsyncClientOptions, AsyncSupabaseException
 
 from semo_office.config import Credentials
-from semo_office.errors import ConfigurationError, LinkError, NotAuthenticated, OfficeError
+from semo_office.errors import ConfigurationError, LinkError, LinkTimeout, NotAuthenticated, OfficeError
 from semo_office.link.filters import Filter
+from semo_office.link.pool import Pool
 from semo_office.link.timing import Backoff, Timing
 from semo_office.link.translation import from_answer, from_network
 
@@ -74,14 +76,15 @@ class Requests:
         source: CredentialsSource,
         credentials: Credentials,
         client: AsyncClient,
-        http: httpx.AsyncClient,
+        pool: Pool,
         timing: Timing,
         note_reached: Callable[[bool], None],
     ) -> None:
         self._source = source
         self._credentials = credentials
         self._client = client
-        self._http = http
+        self._pool = pool
+        self._changing = asyncio.Lock()
         self._timing = timing
         self._note_reached = note_reached
         self._closing = False
@@ -99,35 +102,29 @@ class Requests:
     ) -> "Requests":
         """Read the credentials for the first time; nothing is sent yet. Raises ConfigurationError."""
         credentials = await asyncio.to_thread(source)
-        http = httpx.AsyncClient(
-            # A proxy of the environment never sees loopback; an office elsewhere may be behind one.
-            trust_env=not is_loopback(credentials.url),
-            timeout=httpx.Timeout(None, connect=CONNECT_S),
-            limits=httpx.Limits(max_connections=CONNECTIONS_MAX, keepalive_expiry=KEEP_ALIVE_S),
-            event_hooks={"response": [_note_status]},
-            transport=transport,
-        )
-        client = await make_client(credentials, http)
-        return cls(source, credentials, client, http, timing, note_reached)
+        pool = Pool(partial(_make_http, is_loopback(credentials.url), transport))
+        client = await make_client(credentials, pool.newest)
+        return cls(source, credentials, client, pool, timing, note_reached)
 
     async def close(self) -> None:
         """Take no more requests, let those under way end for some 2 s, then break them off. Again is no error."""
         self._closing = True
         if self._under_way:
             await self._timing.rings(self._idle, LAST_ANSWERS_S)
-        await self._http.aclose()
+        await self._pool.close()
 
     async def renew(self) -> Credentials:
         """Read the credentials anew and act with them from now on. Raises ConfigurationError."""
         fresh = await asyncio.to_thread(self._source)
-        if fresh != self._credentials:
-            self._client, self._credentials = await make_client(fresh, self._http), fresh
+        async with self._changing:
+            if fresh != self._credentials:
+                self._client, self._credentials = await make_client(fresh, self._pool.newest), fresh
         return fresh
 
     async def new_client(self) -> tuple[AsyncClient, Credentials]:
         """A client of its own for one socket, with credentials read anew. Raises ConfigurationError."""
         credentials = await self.renew()
-        return await make_client(credentials, self._http), credentials
+        return await make_client(credentials, self._pool.newest), credentials
 
     async def rpc(
         self, name: str, args: dict[str, JsonValue], *, deadline: float = DEADLINE_S, retry: bool = False
@@ -207,29 +204,41 @@ class Requests:
     async def _authenticated(self, call: Callable[[AsyncClient], Awaitable[T]], seconds: float) -> T:
         used = self._credentials
         try:
-            return await self._attempt(call, self._client, seconds)
+            return await self._attempt(call, seconds)
         except NotAuthenticated:
             # Once per request: a token that was renewed in the file is worth a second try, the same one is not.
             if await self.renew() == used:
                 raise
-        return await self._attempt(call, self._client, seconds)
+        return await self._attempt(call, seconds)
 
-    async def _attempt(self, call: Callable[[AsyncClient], Awaitable[T]], client: AsyncClient, seconds: float) -> T:
+    async def _attempt(self, call: Callable[[AsyncClient], Awaitable[T]], seconds: float) -> T:
         if self._closing:
             raise LinkError("The link to the office is closed.")
         _status.set(0)
         self._under_way += 1
+        client, http = self._client, self._pool.newest
         try:
-            async with asyncio.timeout(seconds):
+            async with self._pool.used(http), asyncio.timeout(seconds):
                 answer = await call(client)
         except APIError as err:
             raise self._noted(from_answer(err, _status.get())) from err
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as err:
-            raise self._noted(from_network(err)) from err
+            failure = self._noted(from_network(err))
+            if isinstance(failure, LinkTimeout):
+                await self._leave(http)
+            raise failure from err
         finally:
             self._note_end()
         self._note_reached(True)
         return answer
+
+    async def _leave(self, http: httpx.AsyncClient) -> None:
+        """Connect anew, unless another request that timed out has done so already."""
+        async with self._changing:
+            if http is self._pool.newest and not self._closing:
+                fresh = self._pool.make()
+                self._client = await make_client(self._credentials, fresh)
+                await self._pool.adopt(fresh)
 
     def _note_end(self) -> None:
         self._under_way -= 1
@@ -239,6 +248,17 @@ class Requests:
     def _noted(self, failure: OfficeError) -> OfficeError:
         self._note_reached(not isinstance(failure, LinkError))
         return failure
+
+
+def _make_http(loopback: bool, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        # A proxy of the environment never sees loopback; an office elsewhere may be behind one.
+        trust_env=not loopback,
+        timeout=httpx.Timeout(None, connect=CONNECT_S),
+        limits=httpx.Limits(max_connections=CONNECTIONS_MAX, keepalive_expiry=KEEP_ALIVE_S),
+        event_hooks={"response": [_note_status]},
+        transport=transport,
+    )
 
 
 async def _note_status(response: httpx.Response) -> None:

@@ -33,6 +33,7 @@ class Relay:
         self.drops: Callable[[Frame], bool] = lambda _: False
         self.answers_join: Callable[[Frame], Frame | None] | None = None
         self.on_sent: Callable[[Frame], None] = lambda _: None
+        self._news = asyncio.Event()
         self._target = f"ws://{parts.netloc}"
         self._sockets: dict[ServerConnection, list[Frame]] = {}
 
@@ -43,6 +44,13 @@ class Relay:
     @property
     def open_now(self) -> int:
         return len(self._sockets)
+
+    async def is_sent(self, event: str) -> None:
+        """Until a client has said so."""
+        async with asyncio.timeout(20):
+            while not any(frame["event"] == event for frame in self.sent):
+                self._news.clear()
+                await self._news.wait()
 
     async def say(self, event: str, payload: Frame, *, join_ref: str | None = None, ref: str | None = None) -> None:
         """Send a frame of one's own on the channel of every socket; `join_ref`: None, the one that the channel has."""
@@ -94,6 +102,7 @@ class Relay:
             async for text in near:
                 frame = json.loads(text)
                 self.sent.append(frame)
+                self._news.set()
                 self.on_sent(frame)
                 if frame["event"] == "phx_join":
                     self._sockets[near].append(frame)

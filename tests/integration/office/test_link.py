@@ -15,7 +15,7 @@ from semo_office.offices import OfficeStore
 from tests.integration.hub_fixture import RunningHub, end_hub, start_hub
 from tests.integration.office.conftest import Identity, Party, party_on, signed_in
 from tests.integration.office.following import becomes, following
-from tests.integration.office.relay import hostile
+from tests.integration.office.relay import Frame, hostile
 
 HURRY = 10.0
 
@@ -73,6 +73,39 @@ async def test_a_watch_misses_nothing_when_no_hint_ever_comes(office_hub: Runnin
                 finally:
                     superuser.execute("alter table public.agent_commands enable trigger hint")
             await becomes(party.operator.link, LinkState.LIVE)
+
+
+async def test_hints_that_stop_coming_on_a_socket_that_seems_well_are_missed_and_come_back(
+    office_hub: RunningHub,
+) -> None:
+    async with party_on(office_hub) as party, hostile(office_hub) as far_hub:
+        session_id = await party.new_session()
+        async with (
+            signed_in(party.operator.identity.through(far_hub.url), timing=hurried()) as far,
+            following(far.link, party.office_id) as follower,
+        ):
+            proven = asyncio.Event()
+
+            def notice(frame: Frame) -> bool:
+                if frame["event"] == "broadcast":
+                    proven.set()
+                return False
+
+            await becomes(far.link, LinkState.LIVE)
+            far_hub.relay.drops = notice
+            sent = await party.operator.commands.create_command(party.prompt(session_id, "heard"))
+            await follower.tells(sent.id)
+            async with asyncio.timeout(20):
+                await proven.wait()
+            far_hub.relay.drops = lambda frame: frame["event"] == "broadcast"
+            sent = await party.operator.commands.create_command(party.prompt(session_id, "not heard"))
+            await becomes(far.link, LinkState.POLLING)
+            await follower.tells(sent.id)
+            far_hub.relay.drops = lambda _: False
+            await becomes(far.link, LinkState.LIVE)
+            sent = await party.operator.commands.create_command(party.prompt(session_id, "heard again"))
+            await follower.tells(sent.id)
+            assert far_hub.relay.opened >= 2
 
 
 async def test_what_is_written_while_the_wire_is_cut_is_told_when_it_is_mended(office_hub: RunningHub) -> None:

@@ -52,7 +52,7 @@ class Office:
 
     @property
     def transport(self) -> httpx.MockTransport:
-        return httpx.MockTransport(self.handle)
+        return httpx.MockTransport(lambda request: self.handle(request))
 
     async def open(self) -> Requests:
         timing = Timing(clock=lambda: self.elapsed, sleep=self.sleep, random=lambda: 0.5)
@@ -234,6 +234,38 @@ async def test_a_limit_ends_the_reading() -> None:
     assert len(await requests.select("t", limit=3)) == 3
     assert len(office.requests) == 1
     await requests.close()
+
+
+async def test_after_a_timeout_the_next_attempt_has_a_connection_of_its_own_and_others_end_in_peace() -> None:
+    office = Office(httpx.Response(200, json=[]))
+    requests = await office.open()
+    slow_end, slow_began = asyncio.Event(), asyncio.Event()
+
+    async def slowly(request: httpx.Request) -> httpx.Response:
+        slow_began.set()
+        await slow_end.wait()
+        return httpx.Response(200, json=["slow"])
+
+    async def fail(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("no answer")
+
+    handle = office.handle
+    before = requests._pool.newest
+    office.handle = slowly  # type: ignore[method-assign] # the fault that this test is about
+    slow = asyncio.create_task(requests.rpc("slow", {}))
+    await slow_began.wait()
+    office.handle = fail  # type: ignore[method-assign]
+    with pytest.raises(LinkTimeout):
+        await requests.rpc("f", {})
+    office.handle = handle  # type: ignore[method-assign]
+    assert requests._pool.newest is not before
+    assert await requests.rpc("f", {}) == []
+    # It is used still: else this would break.
+    slow_end.set()
+    assert await slow == ["slow"]
+    assert before.is_closed
+    await requests.close()
+    assert requests._pool.newest.is_closed
 
 
 @pytest.mark.parametrize("url", ["not an address", "ftp://127.0.0.1"])
