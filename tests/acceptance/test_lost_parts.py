@@ -10,7 +10,7 @@ import pytest
 from semo_office.commands import CommandRepository
 from semo_office.errors import ErrorCode
 from semo_office.models import SessionStatus
-from tests.acceptance.machine import Machine, eventually
+from tests.acceptance.machine import Machine, eventually, new_machine
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -36,19 +36,28 @@ def test_a_turn_that_ends_while_the_gateway_is_frozen_is_completed(running: Mach
     assert running.result(running.send(session, "echo next"))["output"] == "next"
 
 
-def test_with_the_program_that_keeps_the_terminals_its_sessions_end_and_say_why(running: Machine) -> None:
-    busy, idle = running.new_session(), running.new_session()
-    agent = running.pid_of("agent")
-    turn = running.send(busy, "sleep 100", wait=0)
-    waiting = running.send(busy, "echo never", wait=0)
-    running.await_status(busy, SessionStatus.EXECUTING)
-    [holder] = [pid for pid, command in running.processes().items() if "semo_agent.holder" in command]
-    os.kill(holder, signal.SIGKILL)
-    for command in (turn.command.id, waiting.command.id):
-        result = running.outcome(command).result
-        assert result is not None
-        assert result.error is ErrorCode.SESSION_EXITED
-    for session in (busy, idle):
-        running.await_status(session, SessionStatus.TERMINATED)
-        assert running.session(session).reason == "holder died"
-    assert running.pid_of("agent") == agent
+@pytest.mark.parametrize("terminal, backend", [("pty", "semo_agent.holder"), ("tmux", "tmux -u")])
+def test_with_the_program_that_keeps_the_terminals_its_sessions_end_and_say_why(terminal: str, backend: str) -> None:
+    with new_machine() as machine:
+        machine.terminal = terminal
+        machine.up()
+        busy, idle = machine.new_session(), machine.new_session()
+        agent = machine.pid_of("agent")
+        turn = machine.send(busy, "sleep 100", wait=0)
+        waiting = machine.send(busy, "echo never", wait=0)
+        machine.await_status(busy, SessionStatus.EXECUTING)
+        os.kill(pid_of_backend(machine, backend), signal.SIGKILL)
+        for command in (turn.command.id, waiting.command.id):
+            result = machine.outcome(command).result
+            assert result is not None
+            assert result.error is ErrorCode.SESSION_EXITED
+        for session in (busy, idle):
+            machine.await_status(session, SessionStatus.TERMINATED)
+            assert machine.session(session).reason == f"{'holder' if terminal == 'pty' else 'tmux'} died"
+        assert machine.pid_of("agent") == agent
+        assert machine.result(machine.send(machine.new_session(), "echo again"))["output"] == "again"
+
+
+def pid_of_backend(machine: Machine, backend: str) -> int:
+    """Of the holder, or of the tmux server, which was there before its clients."""
+    return min(pid for pid, command in machine.processes().items() if backend in command)
