@@ -127,7 +127,7 @@ def test_an_unexpected_error_is_kept_in_the_log_without_its_values(
 def test_a_superseded_agent_ends_with_the_status_by_which_its_supervisor_knows(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def give_way(_state_dir: object) -> None:
+    def give_way(*_arguments: object) -> None:
         raise Superseded("Another agent process acts for this host now.")
 
     monkeypatch.setattr("semo_console.cli.actions.agent_service.run_agent", give_way)
