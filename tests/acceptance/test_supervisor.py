@@ -69,7 +69,8 @@ def long_turn(machine: Machine, session_id: str) -> Iterator[tuple[subprocess.Po
     prompt = f"until [ -e {flag} ]; do read -t 0.05 x; done; echo over"
     with machine.begin("send", "--wait", "--session", session_id, prompt) as waiting:
         try:
-            machine.await_status(session_id, SessionStatus.EXECUTING)
+            is_working = lambda: machine.session(session_id).status is SessionStatus.EXECUTING  # noqa: E731
+            eventually(is_working, f"{session_id} works", within=DEADLINE)
             yield waiting, flag.touch
         finally:
             waiting.kill()

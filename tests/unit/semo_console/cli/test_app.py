@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from semo_agent import agent
 from semo_console.cli import main
 from semo_console.cli.app import app
 from semo_console.cli.exits import ExitCode
+from semo_console.errors import Superseded
+from semo_console.supervisor.service import SUPERSEDED_STATUS
 
 ROOT = Path(__file__).parents[4]
 HEAVY = (
@@ -119,3 +122,14 @@ def test_an_unexpected_error_is_kept_in_the_log_without_its_values(
     assert "ZeroDivisionError" in log.read_text()
     assert "secret" not in log.read_text()
     assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_superseded_agent_ends_with_the_status_by_which_its_supervisor_knows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def give_way(*_arguments: object) -> None:
+        raise Superseded("Another agent process acts for this host now.")
+
+    monkeypatch.setattr("semo_console.cli.actions.agent_service.run_agent", give_way)
+    assert main(["agent"]) == SUPERSEDED_STATUS == agent.SUPERSEDED_STATUS
+    assert capsys.readouterr().err == "semo: Another agent process acts for this host now.\n"
