@@ -15,6 +15,11 @@ def socket_path(folder: Path) -> Path:
     return socket_in(folder, "holder.sock")
 
 
+def tmux_socket(folder: Path) -> Path:
+    """The socket of our tmux server of a folder."""
+    return socket_in(folder / "tmux", "server.sock")
+
+
 def socket_in(folder: Path, name: str) -> Path:
     """A socket in the folder, or in a private runtime folder when the folder's path is too long."""
     path = folder / name

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from semo_agent.errors import ConfigurationError, TerminalDied, TerminalError, TerminalTimeout
-from semo_agent.holder.place import make_private, socket_in
+from semo_agent.holder.place import make_private, tmux_socket
 from semo_agent.terminals.tmux.control import SESSION, ControlClient
 
 OLDEST: Final = (3, 2)
@@ -56,7 +56,7 @@ class TmuxServer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "tmux"
-        self.socket = socket_in(self.folder, "server.sock")
+        self.socket = tmux_socket(folder)
         self.pid = ""
         """Of the server that was last attached to."""
         self._control: ControlClient | None = None
