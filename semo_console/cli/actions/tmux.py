@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from semo_agent.holder.place import tmux_socket
+from semo_agent.holder.place import remove_left_socket, tmux_socket
 from semo_console.errors import ProcessFailed
 
 _ANSWER_S = 10.0
@@ -20,6 +20,7 @@ def find_tmux(folder: Path) -> int | None:
 def end_tmux(folder: Path) -> None:
     """End it, and hang up what lives in it. None running is no error. Raises ProcessFailed when it is silent."""
     _ask(folder, "kill-server")
+    remove_left_socket(tmux_socket(folder), folder / "tmux")
 
 
 def _ask(folder: Path, *words: str) -> str:

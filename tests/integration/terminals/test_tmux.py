@@ -245,8 +245,13 @@ async def test_a_folder_too_deep_for_a_socket_works() -> None:
     with tempfile.TemporaryDirectory(prefix="semo-") as root:
         kit = TmuxKit(Path(root, *["deep-folder"] * 12))
         agent = await kit.start()
-        assert await agent.exited(await agent.open("true")) == ExitStatus(code=0)
+        tab = await agent.open("true")
+        assert await agent.exited(tab) == ExitStatus(code=0)
+        runtime = TmuxServer(kit.folder).socket.parent
+        assert stat.S_IMODE(runtime.stat().st_mode) == 0o700
+        await agent.terminal.close(tab.tab_id)
         await kit.tidy()
+        assert not runtime.exists()
 
 
 async def test_a_program_that_reads_nothing_times_out_and_never_gets_the_rest(kit: TmuxKit) -> None:
