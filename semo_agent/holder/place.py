@@ -1,7 +1,9 @@
 """Where the holder of a folder, and the tmux server of a folder, listen."""
 
+import contextlib
 import hashlib
 import os
+import socket
 import stat
 import tempfile
 from pathlib import Path
@@ -15,6 +17,11 @@ def socket_path(folder: Path) -> Path:
     return socket_in(folder, "holder.sock")
 
 
+def tmux_socket(folder: Path) -> Path:
+    """The socket of our tmux server of a folder."""
+    return socket_in(folder / "tmux", "server.sock")
+
+
 def socket_in(folder: Path, name: str) -> Path:
     """A socket in the folder, or in a private runtime folder when the folder's path is too long."""
     path = folder / name
@@ -22,6 +29,24 @@ def socket_in(folder: Path, name: str) -> Path:
         return path
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"semo-{os.getuid()}-{digest}" / name
+
+
+def remove_left_socket(path: Path, folder: Path) -> bool:
+    """Remove a socket that nobody listens on, and its runtime folder; false when somebody does. Blocking."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(os.fspath(path))
+        except FileNotFoundError:
+            return True
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+        else:
+            return False
+    if path.parent != folder:
+        # Another's socket may be in it.
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
+    return True
 
 
 def make_private(folder: Path) -> None:

@@ -170,11 +170,14 @@ class Terminal(ABC):
 
     @abstractmethod
     async def open(self, spec: LaunchSpec) -> TabInfo:
-        """Start a program in a new tab. Raises `LaunchFailed` when it can't be started."""
+        """Start a program in a new tab. Raises `LaunchFailed` when it can't be started.
+
+        Where what keeps the tabs has died, it is started anew; the tabs that died with it stay dead.
+        """
 
     @abstractmethod
     async def list(self) -> Sequence[TabInfo]:
-        """All tabs of ours, the ended ones too until they are closed."""
+        """All tabs of ours, the ended ones too until they are closed, and those that died with what kept them."""
 
     @abstractmethod
     async def write(self, tab_id: str, data: bytes) -> None:
@@ -213,8 +216,14 @@ class Terminal(ABC):
 
     @abstractmethod
     async def close(self, tab_id: str, *, grace: float = 3.0) -> ExitStatus:
-        """End the program (SIGHUP, then SIGTERM, then SIGKILL after `grace` seconds) and forget the tab."""
+        """End the program (SIGHUP, then SIGTERM, then SIGKILL after `grace` seconds) and forget the tab.
+
+        Of a tab that died it forgets what is left; every other call on such a tab raises `TerminalDied`.
+        """
 
     @abstractmethod
     def events(self) -> AsyncIterator[TerminalEvent]:
-        """The one stream of events of all tabs; it ends with `stop`. One consumer."""
+        """The one stream of events of all tabs; it ends with `stop`. One consumer.
+
+        Where what keeps the tabs dies, each of them gets `Exited` with a `reason`, and the stream goes on.
+        """

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from semo_agent.errors import ConfigurationError, TerminalDied, TerminalError, TerminalTimeout
-from semo_agent.holder.place import make_private, socket_in
+from semo_agent.holder.place import make_private, remove_left_socket, tmux_socket
 from semo_agent.terminals.tmux.control import SESSION, ControlClient
 
 OLDEST: Final = (3, 2)
@@ -22,6 +22,8 @@ FEEDS_VARIABLE: Final = "SEMO_FEEDS"
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 _PROGRAM_SECONDS: Final = 10.0
 _ATTEMPTS: Final = 3
+_LOOKS: Final = 5
+_LOOK_AGAIN_SECONDS: Final = 0.02
 _KEEPER: Final = "semo"
 """A window without a process: a session needs one, also when no tab is open."""
 _TERMINFO = (
@@ -56,7 +58,7 @@ class TmuxServer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "tmux"
-        self.socket = socket_in(self.folder, "server.sock")
+        self.socket = tmux_socket(folder)
         self.pid = ""
         """Of the server that was last attached to."""
         self._control: ControlClient | None = None
@@ -127,6 +129,11 @@ class TmuxServer:
         for client in (self._watcher, self._control):
             if client is not None:
                 await client.close()
+        for _ in range(_LOOKS):
+            if await asyncio.to_thread(remove_left_socket, self.socket, self.folder):
+                break
+            # It lives on for its tabs, or is just ending.
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
     async def _attach(self) -> None:
         self._control = await self._new_client()

@@ -7,6 +7,7 @@ from pydantic import JsonValue
 
 from semo_console.cli.actions.holder import find_holder
 from semo_console.cli.actions.leftover import find_postmaster
+from semo_console.cli.actions.tmux import find_tmux
 from semo_console.processes import Processes, ProcessName, ProcessState
 from semo_console.supervisor.record import ServiceRecord, read_supervisor_record
 
@@ -34,7 +35,7 @@ class ProcessStatus:
 
 
 def take_census(processes: Processes) -> list[ProcessStatus]:
-    """Supervisor, hub, its PostgreSQL, agent, and the holder of the terminals."""
+    """Supervisor, hub, its PostgreSQL, agent, the holder of the terminals, and our tmux if it runs."""
     record = read_supervisor_record(processes)
     return [
         _process(processes, "supervisor", None),
@@ -42,6 +43,7 @@ def take_census(processes: Processes) -> list[ProcessStatus]:
         _postgres(processes),
         _process(processes, "agent", record.service("agent") if record else None),
         _holder(processes.state.agent),
+        *_tmux(processes.state.agent),
     ]
 
 
@@ -67,3 +69,9 @@ def _holder(folder: Path) -> ProcessStatus:
         return ProcessStatus("holder", ProcessState.STOPPED)
     pid = answer.get("pid")
     return ProcessStatus("holder", ProcessState.RUNNING, pid if isinstance(pid, int) else None)
+
+
+def _tmux(folder: Path) -> list[ProcessStatus]:
+    """Named only where it runs: a host with another terminal has none."""
+    pid = find_tmux(folder)
+    return [ProcessStatus("tmux", ProcessState.RUNNING, pid)] if pid else []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from semo_agent.holder.place import socket_path
 from semo_agent.holder.protocol import VERSION, FrameReader, Header, pack
+from semo_console.cli.actions.tmux import end_tmux
 from semo_console.errors import ProcessFailed
 
 GRACE_S = 1.0
@@ -23,13 +24,16 @@ def find_holder(folder: Path) -> Header | None:
 
 
 def end_holder(folder: Path) -> list[str]:
-    """End it and what still lives in it; the ids of those sessions. Raises ProcessFailed when it is silent."""
+    """End it, our tmux, and what still lives in them; the ids of those sessions. Raises ProcessFailed."""
     with _connected(folder) as connection:
         if connection is None:
+            end_tmux(folder)
             return []
         _exchange(connection, {"verb": "hello", "version": VERSION})
         tabs = _exchange(connection, {"verb": "list"}).get("tabs", ())
-        _exchange(connection, {"verb": "shutdown", "grace": GRACE_S})
+        connection.sendall(pack({"id": 0, "verb": "shutdown", "grace": GRACE_S}))
+        # It waits for the output of what runs in tmux, which ends with tmux.
+        end_tmux(folder)
         # It closes the connection as the last thing it does.
         while connection.recv(_RECEIVE):
             pass

@@ -31,7 +31,7 @@ from semo_agent.terminals.pty import PtyTerminal
 from semo_agent.terminals.tmux.server import TmuxServer, term
 from semo_agent.terminals.tmux.terminal import TmuxTerminal
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds; how long a test waits for anything before it fails."""
 
 ENV = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
@@ -138,6 +138,9 @@ class Watched:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+        if isinstance(self.terminal, TmuxTerminal):
+            # Its clients end with an agent.
+            await self.terminal._server.close()
 
 
 class Kit:
@@ -228,6 +231,10 @@ class TmuxKit(Kit):
         command = ["tmux", "-u", "-S", socket, *words]
         done = await asyncio.to_thread(subprocess.run, command, env=ENV, capture_output=True, text=True, check=False)
         return done.stdout.strip()
+
+    async def shut_down(self) -> None:
+        # The pipes of the windows end with tmux, for which the holder waits.
+        await asyncio.gather(super().shut_down(), self.tmux("kill-server"))
 
     async def tidy(self) -> None:
         try:
