@@ -90,6 +90,11 @@ class Scene:
         await becomes(self.far.link, LinkState.LIVE, within_s=40.0)
         await self.follower.tells(*await self.write(), within_s=DELIVERED_S + LOAD_S)
 
+    async def joins_anew(self) -> None:
+        self.hub.wire.drop(rest=False)
+        await self.is_told_that_the_socket_failed()
+        await becomes(self.far.link, LinkState.LIVE)
+
     async def is_told_that_the_socket_failed(self) -> None:
         await becomes(self.far.link, LinkState.POLLING)
 
@@ -311,8 +316,7 @@ async def test_broadcasts_that_are_swallowed_while_the_socket_seems_well(scene: 
 
     async def swallow() -> None:
         scene.hub.relay.drops = lambda frame: frame["event"] == "broadcast"
-        scene.hub.wire.drop(rest=False)
-        await becomes(scene.far.link, LinkState.LIVE)
+        await scene.joins_anew()
         await scene.is_told_that_the_socket_failed()
 
     async def heal() -> None:
@@ -338,8 +342,7 @@ async def test_a_callback_that_raises_kills_the_listener_and_is_seen_at_once(
     async def plant() -> None:
         # Callbacks are bound at the join.
         monkeypatch.setattr(Inbox, "hear", fail_once)
-        scene.hub.wire.drop(rest=False)
-        await becomes(scene.far.link, LinkState.LIVE)
+        await scene.joins_anew()
 
     await scene.survives(plant)
     await scene.is_live_again()
