@@ -31,7 +31,9 @@ def bench_office() -> Iterator[BenchOffice]:
     home = Path(tempfile.mkdtemp(prefix="semo-bench-"))
     environment = {**os.environ, "HOME": str(home), "SEMO_STATE_DIR": str(home / "state")}
     try:
-        done = _semo("up", "--headless", "--json", "--port", "0", environment=environment, folder=home)
+        done = _semo(
+            "up", "--headless", "--json", "--port", "0", "--terminal", "pty", environment=environment, folder=home
+        )
         said = json.loads(done)
         yield BenchOffice(UUID(said["office_id"]), UUID(said["session_id"]), Path(said["state_dir"]), environment)
     finally:

@@ -13,7 +13,7 @@ from tests.soak.world import World
 
 pytestmark = pytest.mark.timeout(180)
 
-SMALL = Size(agents=2, sessions_each=2, commands=100, clients=2, chaos_every=0.5)
+SMALL = Size(agents=2, sessions_each=2, commands=60, clients=2, chaos_every=0.5)
 DIRECTED = Size(agents=1, sessions_each=1, commands=24, clients=1, work_s=0.02)
 
 LANE_CONDITION = """(c.urgent or (

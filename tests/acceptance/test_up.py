@@ -27,7 +27,7 @@ def slowness(machine: Machine) -> float:
 
 def test_two_ups_at_once_lead_to_one_ready_session_within_ten_seconds(machine: Machine, slowness: float) -> None:
     began = time.monotonic()
-    both = [machine.begin("up", "--headless", "--json", "--port", "0") for _ in range(2)]
+    both = [machine.begin("up", "--headless", "--json", "--port", "0", "--terminal", "pty") for _ in range(2)]
     ended = [(process.communicate(timeout=40), process.returncode) for process in both]
     assert time.monotonic() - began < FIRST_UP_S * slowness
     assert [(code, err) for (_, err), code in ended] == [(0, b""), (0, b"")]
