@@ -68,8 +68,11 @@ class Office(Protocol):
     ) -> None:
         """One step on the receipt of a command."""
 
-    async def complete(self, claim: Claim, verdict: Verdict, session: SessionReport | None = None) -> None:
-        """The one result of a command, and the state of the session that goes with it."""
+    async def complete(self, claim: Claim, verdict: Verdict, session: SessionReport | None = None) -> bool:
+        """The one result of a command, and the state of the session that goes with it.
+
+        False: the command had its end before, and the state was not taken.
+        """
 
     async def report_session(self, session_id: UUID, report: SessionReport) -> None:
         """What was seen of a session."""
@@ -185,7 +188,7 @@ class LinkedOffice(Office):
             )
         self._note_waiting(reported)
 
-    async def complete(self, claim: Claim, verdict: Verdict, session: SessionReport | None = None) -> None:
+    async def complete(self, claim: Claim, verdict: Verdict, session: SessionReport | None = None) -> bool:
         with self._looking_again():
             done = await self.patiently(
                 lambda: self._commands.complete_command(
@@ -202,6 +205,7 @@ class LinkedOffice(Office):
         self._note_waiting(done)
         if done.kept != "completed":
             _log.info("completed_before", command_id=str(claim.command_id), kept=done.kept)
+        return done.kept == "completed"
 
     async def report_session(self, session_id: UUID, report: SessionReport) -> None:
         await self.patiently(lambda: self._sessions.set_session(self._instance, session_id, report))

@@ -1,6 +1,7 @@
 """At the agent's start: what lives in the terminal against what the office believes."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Final
@@ -98,7 +99,8 @@ class Reconciliation:
             is_creation = command.command_type is CommandType.CREATE_SESSION and command.session_id == row.session_id
             if session is not None and is_creation and command.claim_token is not None:
                 # Its last words are read before they are quoted.
-                await session.until(lambda: session.sighting.over, LAST_WORDS_S)
+                with contextlib.suppress(TimeoutError):
+                    await session.until(lambda: session.sighting.over, LAST_WORDS_S)
                 claim = Claim(command.id, command.claim_token)
                 await self._worker.conclude(row.session_id, claim, self._worker.create_session(command))
 

@@ -123,6 +123,8 @@ class Worker:
         if command.command_type is CommandType.SEND_PROMPT:
             prompt = _payload(SendPrompt, command)
             return await self._prompts.send(self._living(command), claim, prompt, begin_by=begin_by)
+        # It may have been done by another process, and a Ctrl-C that comes late would stop another turn.
+        await self._host.office.confirm(claim)
         return await self._handlers.get(command.command_type, _unknown)(command)
 
     async def _clear_composer(self, session: Session) -> None:
@@ -150,8 +152,8 @@ class Worker:
         else:
             async with session.reporting:
                 news = session.news(closing_turn=_is_ours(session, claim))
-                await self._host.office.complete(claim, verdict, news)
-                if news is not None:
+                # With a result that comes late the state is not taken: it is told by itself then.
+                if await self._host.office.complete(claim, verdict, news) and news is not None:
                     session.reported(news)
             await self._let_go(session_id, claim)
         self._host.journal.forget(claim.command_id)
@@ -190,6 +192,9 @@ class Worker:
             return await self.lifecycle.terminate(session, wanted)
         ended = SessionReport(status=SessionStatus.TERMINATED, status_source="request", reason="ended by an operator")
         await self._host.office.report_session(command.session_id, ended)
+        # A create_session of the same moment may have looked before; one that looks from now on starts nothing.
+        if (session := self._host.sessions.find(command.session_id)) is not None:
+            return await self.lifecycle.terminate(session, wanted)
         return Verdict(result={"was_running": False})
 
     def _living(self, command: AgentCommand) -> Session:

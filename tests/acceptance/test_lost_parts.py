@@ -1,39 +1,54 @@
-"""A part of SEMO freezes or dies during a turn, and the agent lives on. `SEMO_FREEZE_S=60` freezes by the clock."""
+"""A part of SEMO freezes or dies during a turn, and the agent lives on. `SEMO_FREEZE_S=60` freezes longer."""
 
 import os
 import signal
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import pytest
 
 from semo_office.commands import CommandRepository
 from semo_office.errors import ErrorCode
+from semo_office.link.requests import DEADLINE_S
 from semo_office.models import SessionStatus
-from tests.acceptance.machine import Machine, eventually, new_machine
+from tests.acceptance.machine import VERB_DEADLINE, Machine, eventually, new_machine
 
 pytestmark = pytest.mark.timeout(180)
 
-FREEZE_S: Final = float(os.environ.get("SEMO_FREEZE_S", "0"))
+FREEZE_S: Final = float(os.environ.get("SEMO_FREEZE_S", DEADLINE_S + 2.0))
+"""By default longer than any request waits for its answer."""
 
 
-def test_a_turn_that_ends_while_the_gateway_is_frozen_is_completed(running: Machine) -> None:
+def test_a_turn_that_ends_while_the_gateway_is_frozen_is_completed_for_who_waits(running: Machine) -> None:
     session = running.new_session()
     go, done = running.path / "go", running.path / "done"
-    turn = running.send(session, f"until [ -e {go} ]; do read -t 0.05 x; done; echo output; touch {done}", wait=0)
-    running.await_status(session, SessionStatus.EXECUTING)
-    hub = running.pid_of("hub")
+    text = f"until [ -e {go} ]; do read -t 0.05 x; done; echo output; touch {done}"
+    with running.begin("send", "--session", session, "--wait", text) as waiting:
+        running.await_status(session, SessionStatus.EXECUTING)
+        freeze_gateway_while(running, lambda: let_end(go, done))
+        running.ask(lambda link: CommandRepository(link).expire_commands())
+        out, err = waiting.communicate(timeout=VERB_DEADLINE)
+    assert (waiting.returncode, out) == (0, b"output\n"), err
+    assert running.result(running.send(session, "echo next"))["output"] == "next"
+
+
+def freeze_gateway_while(machine: Machine, act: Callable[[], None]) -> None:
+    """So long that every request is given up, and the lease of the agent has lapsed."""
+    hub = machine.pid_of("hub")
     os.kill(hub, signal.SIGSTOP)
     try:
-        go.touch()
-        eventually(done.exists, "the turn has ended")
-        running.superuser("update leases set expires_at = now() - interval '1 s'")
+        act()
+        machine.superuser("update leases set expires_at = now() - interval '1 s'")
         time.sleep(FREEZE_S)
     finally:
         os.kill(hub, signal.SIGCONT)
-    running.ask(lambda link: CommandRepository(link).expire_commands())
-    assert running.result(running.outcome(turn.command.id))["output"] == "output"
-    assert running.result(running.send(session, "echo next"))["output"] == "next"
+
+
+def let_end(go: Path, done: Path) -> None:
+    go.touch()
+    eventually(done.exists, "the turn has ended")
 
 
 @pytest.mark.parametrize("terminal, backend", [("pty", "semo_agent.holder"), ("tmux", "tmux -u")])

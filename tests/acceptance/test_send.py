@@ -130,7 +130,7 @@ def test_cancel_stops_what_runs_and_leaves_the_session_ready(running: Machine) -
 def test_a_turn_limit_stops_what_runs_longer(running: Machine) -> None:
     session_id = running.new_session()
     ended = running.semo("send", "--session", session_id, "--wait", "--json", "--turn-limit", "0.3", "sleep 100")
-    assert (ended.json["success"], ended.json["error"]) == (False, "timeout")
+    assert (ended.code, ended.json["success"], ended.json["error"]) == (5, False, "timeout")
     assert running.result(running.send(session_id, "echo next"))["output"] == "next"
 
 

@@ -118,14 +118,16 @@ class RecordingOffice(Office):
             self._apply(written.command.session_id, SessionReport(status=SessionStatus.EXECUTING))
         self._tell()
 
-    async def complete(self, claim: Claim, verdict: Verdict, session: SessionReport | None = None) -> None:
+    async def complete(self, claim: Claim, verdict: Verdict, session: SessionReport | None = None) -> bool:
         written = self._fenced(claim)
-        if written.verdict is None:
-            written.verdict = verdict
-            if session is not None:
-                self._apply(written.command.session_id, session)
+        if written.verdict is not None:
+            return False
+        if session is not None:
+            self._apply(written.command.session_id, session)
+        written.verdict = verdict
         written.finished.set()
         self._tell()
+        return True
 
     async def report_session(self, session_id: UUID, report: SessionReport) -> None:
         if session_id not in self.rows:

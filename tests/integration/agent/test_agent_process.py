@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from semo_agent.failpoints import VARIABLE
+from semo_agent.lease import USUAL_TERMS
 from semo_office.commands import CommandRepository, NewCommand
 from semo_office.config import CredentialsFile
 from semo_office.errors import ErrorCode
@@ -77,9 +79,18 @@ class AgentProcess:
         self.failpoints.mkdir(exist_ok=True)
         (self.failpoints / place).write_text(how)
 
+    async def reached(self, place: str) -> None:
+        """Until it came to an armed place."""
+        path = self.failpoints / f"{place}.reached"
+        async with asyncio.timeout(DEADLINE_S):
+            while not path.exists():  # noqa: ASYNC110 - a process that stops says it in a file only
+                await asyncio.sleep(0.01)
+
     async def stop(self, number: int = signal.SIGTERM) -> int:
         assert self.process is not None
         if self.process.returncode is None:
+            # It may have been frozen.
+            self.process.send_signal(signal.SIGCONT)
             self.process.send_signal(number)
         async with asyncio.timeout(DEADLINE_S):
             return await self.process.wait()
@@ -147,16 +158,23 @@ async def desk(hub: RunningHub, tmp_path: Path) -> AsyncIterator[Desk]:
 
 @asynccontextmanager
 async def serving_agent(state: StateFolder, home: Path) -> AsyncIterator[AgentProcess]:
-    agent = AgentProcess(state, home)
-    await agent.start()
+    async with ended_afterwards(AgentProcess(state, home)) as agent:
+        await agent.start()
+        yield agent
+
+
+@asynccontextmanager
+async def ended_afterwards(agent: AgentProcess) -> AsyncIterator[AgentProcess]:
+    """Nothing of it is left, and if it was started it has ended as it should."""
     try:
         yield agent
     finally:
-        try:
-            assert await agent.stop() in agent.proper_ends, agent.log
-        finally:
-            await end_holder(state.agent)
-            agent.log_path.unlink()
+        if agent.process is not None:
+            try:
+                assert await agent.stop() in agent.proper_ends, agent.log
+            finally:
+                await end_holder(agent.state.agent)
+                agent.log_path.unlink()
 
 
 async def furnish(link: Link, agent: AgentProcess, folder: Path) -> Office:
@@ -284,10 +302,8 @@ async def twin(desk: Desk, tmp_path: Path) -> AsyncIterator[AgentProcess]:
         state = StateFolder(Path(name)).prepare()
         for path in ("credentials/host.json", "credentials/operator.json", "agent/host.json"):
             shutil.copy2(desk.agent.state.path / path, state.path / path)
-        twin = AgentProcess(state, tmp_path)
-        yield twin
-        assert await twin.stop() in twin.proper_ends, twin.log
-        await end_holder(state.agent)
+        async with ended_afterwards(AgentProcess(state, tmp_path)) as twin:
+            yield twin
 
 
 async def test_of_two_agents_with_one_identity_the_older_stops_and_no_command_runs_twice(
@@ -300,6 +316,7 @@ async def test_of_two_agents_with_one_identity_the_older_stops_and_no_command_ru
     }
     await desk.reached(sent[6], Stage.ACCEPTED)
     await twin.start()
+    await twin.ready()
     assert desk.agent.process is not None
     async with asyncio.timeout(DEADLINE_S):
         assert await desk.agent.process.wait() == 3
@@ -310,6 +327,52 @@ async def test_of_two_agents_with_one_identity_the_older_stops_and_no_command_ru
     assert {n for n, result in results.items() if result.success} <= set(ran)
     assert {result.error for result in results.values()} <= {None, ErrorCode.SESSION_EXITED}
     assert (await desk.do(await desk.shell(), SendPrompt(prompt="echo next"))).success
+
+
+async def test_an_agent_that_was_replaced_while_it_was_frozen_types_nothing_more(
+    desk: Desk, twin: AgentProcess, tmp_path: Path
+) -> None:
+    session_id = await desk.shell()
+    desk.agent.arm("after_claim", "stop")
+    command_id = await desk.send(session_id, SendPrompt(prompt=f"touch {tmp_path}/ran"))
+    await desk.agent.reached("after_claim")
+    await twin.start()
+    await twin.ready()
+    # The newer one knows nothing of the terminals of the older.
+    assert (await desk.result(command_id)).error is ErrorCode.SESSION_EXITED
+    # So long the older trusts its lease without asking, by its own clock.
+    await asyncio.sleep(USUAL_TERMS.sure_s)
+    assert desk.agent.process is not None
+    desk.agent.process.send_signal(signal.SIGCONT)
+    async with asyncio.timeout(DEADLINE_S):
+        assert await desk.agent.process.wait() == 3
+    desk.agent.proper_ends = {3}
+    assert not (tmp_path / "ran").exists()
+    assert (await desk.do(await desk.shell(), SendPrompt(prompt="echo next"))).success
+
+
+async def test_what_ended_after_the_office_gave_it_up_is_kept_and_the_session_goes_on(
+    desk: Desk, hub: RunningHub, tmp_path: Path
+) -> None:
+    session_id = await desk.shell()
+    command_id = await desk.send(session_id, SendPrompt(prompt="read line; echo $line"))
+    await desk.reached(command_id, Stage.ACCEPTED)
+    assert desk.agent.process is not None
+    os.kill(desk.agent.process.pid, signal.SIGSTOP)
+    try:
+        with psycopg.connect(hub.superuser_conninfo) as database:
+            database.execute("update leases set expires_at = now() - interval '11 min'")
+        await desk.commands.expire_commands()
+        assert (await desk.result(command_id)).error is ErrorCode.INDETERMINATE
+    finally:
+        os.kill(desk.agent.process.pid, signal.SIGCONT)
+    assert (await desk.do(session_id, SendText(text="late", answer=True))).success
+    await desk.seen_as(session_id, SessionStatus.READY)
+    with psycopg.connect(hub.superuser_conninfo) as database:
+        row = database.execute("select late_result from agent_commands where id = %s", [command_id]).fetchone()
+    assert row is not None
+    assert row[0]["result"]["output"] == "late\nlate"
+    assert (await desk.do(session_id, SendPrompt(prompt="echo next"))).success
 
 
 async def test_keys_and_prompts_are_not_in_the_log(desk: Desk) -> None:

@@ -15,9 +15,10 @@ class SlowToAnswer(RecordingOffice):
         super().__init__()
         self.may_answer = asyncio.Event()
 
-    async def complete(self, claim: Claim, verdict: Verdict, session: SessionReport | None = None) -> None:
-        await super().complete(claim, verdict, session)
+    async def complete(self, claim: Claim, verdict: Verdict, session: SessionReport | None = None) -> bool:
+        taken = await super().complete(claim, verdict, session)
         await self.may_answer.wait()
+        return taken
 
 
 async def test_a_prompt_may_come_before_the_answer_to_the_result_before() -> None:

@@ -20,10 +20,11 @@ from tests.integration.office.conftest import Party, party_on, token_of
 
 @dataclass
 class Sleeper:
-    """A host whose machine sleeps when a test says so."""
+    """A host whose machine sleeps, or whose process is frozen, when a test says so."""
 
     party: Party
     slept_s: float = 0.0
+    frozen_s: float = 0.0
 
     def slept(self) -> float:
         slept, self.slept_s = self.slept_s, 0.0
@@ -35,7 +36,7 @@ class Sleeper:
             self.party.host.sessions,
             host_id=self.party.host_id,
             instance=self.party.instance,
-            lease=Lease(time.monotonic, time.time),
+            lease=Lease(lambda: time.monotonic() + self.frozen_s, time.time),
             slept=self.slept,
             stop=Stop(),
             random=random.random,
@@ -92,5 +93,6 @@ async def test_nothing_is_typed_on_a_claim_of_a_superseded_process(sleeper: Slee
     office = sleeper.office()
     [claimed] = await office.claim()
     await sleeper.party.host.commands.renew_leases(uuid4(), take=True)
+    sleeper.frozen_s = 60.0
     with pytest.raises(Superseded):
         await office.confirm(Claim(claimed.command.id, token_of(claimed.command)))

@@ -94,15 +94,17 @@ async def test_a_step_may_be_reported_again(case: Case) -> None:
 
 async def test_a_result_comes_with_the_state_of_the_session(case: Case) -> None:
     await case.office.report_stage(case.claim, Stage.ACCEPTED, {})
-    await case.office.complete(case.claim, Verdict(result={"output": "x"}), READY)
+    assert await case.office.complete(case.claim, Verdict(result={"output": "x"}), READY)
     assert await case.result() == "done"
     assert await case.status() is SessionStatus.READY
 
 
 async def test_only_the_first_result_counts(case: Case) -> None:
     await case.office.complete(case.claim, Verdict(error=ErrorCode.TIMEOUT, message="late"))
-    await case.office.complete(case.claim, Verdict(result={}))
+    asks = SessionReport(status=SessionStatus.WAITING_INPUT, status_source="test")
+    assert not await case.office.complete(case.claim, Verdict(result={}), asks)
     assert await case.result() is ErrorCode.TIMEOUT
+    assert await case.status() is SessionStatus.READY
 
 
 async def test_a_foreign_claim_changes_nothing(case: Case) -> None:

@@ -1,6 +1,9 @@
 """Begin, cancel, read and end sessions of a real shell."""
 
+import asyncio
+import shutil
 from pathlib import Path
+from uuid import UUID, uuid4
 
 from semo_agent.office import Verdict
 from semo_office.errors import ErrorCode
@@ -10,11 +13,14 @@ from semo_office.models import (
     GetOutput,
     SendPrompt,
     SendText,
+    SessionInfo,
+    SessionReport,
     SessionStatus,
     Stage,
     Terminate,
 )
-from tests.integration.agent.bench_host import Bench
+from tests.integration.agent.bench_host import Bench, running_host
+from tests.integration.agent.recording_office import RecordingOffice
 
 
 async def tabs_of(bench: Bench) -> list[str]:
@@ -48,6 +54,20 @@ async def test_a_prompt_that_asks_is_cancelled(bench: Bench) -> None:
     assert (await bench.do(row, Cancel())).result == {"was_idle": False}
     assert (await bench.office.verdict(command)).error is ErrorCode.CANCELLED
     assert (await bench.prompt(row, "echo next")).error is None
+
+
+async def test_a_cancel_that_was_given_to_another_process_stops_nothing(bench: Bench) -> None:
+    row = await bench.shell()
+    command = bench.take(row, SendPrompt(prompt="read line; echo $line"))
+    await bench.office.reached(command, Stage.ACCEPTED)
+    cancel = bench.office.write(row.session_id, Cancel())
+    bench.office.commands[cancel.id].command = cancel.model_copy(update={"claim_token": uuid4()})
+    bench.worker.take(cancel)
+    assert (await bench.do(row, SendText(text="goes on", answer=True))).error is None
+    verdict = await bench.office.verdict(command)
+    assert verdict.error is None
+    assert verdict.result is not None
+    assert verdict.result["output"] == "goes on\ngoes on"
 
 
 async def test_cancel_at_an_idle_prompt_sends_nothing(bench: Bench) -> None:
@@ -138,6 +158,34 @@ async def test_a_session_is_ended_while_it_begins(bench: Bench) -> None:
     assert (await bench.office.verdict(creating)).error is ErrorCode.LAUNCH_FAILED
     assert (await bench.office.seen_as(row.session_id, SessionStatus.TERMINATED)).reason == "ended by an operator"
     assert await tabs_of(bench) == []
+
+
+class OfficeInARush(RecordingOffice):
+    """Takes the end of a session only after its beginning has looked whether it may begin."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._has_looked = asyncio.Event()
+
+    async def session(self, session_id: UUID) -> SessionInfo | None:
+        row = await super().session(session_id)
+        self._has_looked.set()
+        return row
+
+    async def report_session(self, session_id: UUID, report: SessionReport) -> None:
+        await self._has_looked.wait()
+        await super().report_session(session_id, report)
+
+
+async def test_a_session_is_ended_at_the_moment_of_its_beginning(shell_name: str) -> None:
+    environment = {"SHELL": str(shutil.which(shell_name))}
+    async with running_host(environment=environment, office=OfficeInARush()) as bench:
+        row = bench.office.write_session(str(bench.home))
+        ending = bench.take(row, Terminate())
+        assert (await bench.do(row, CreateSession(profile="shell"))).error is not None
+        assert (await bench.office.verdict(ending)).error is None
+        assert bench.office.rows[row.session_id].status is SessionStatus.TERMINATED
+        assert await tabs_of(bench) == []
 
 
 async def test_output_is_the_log_and_the_live_screen(bench: Bench) -> None:

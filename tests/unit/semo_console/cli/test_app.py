@@ -88,6 +88,8 @@ def test_the_line_of_every_verb_fits_into_the_list(verb: str, capsys: pytest.Cap
         (["send", "--wait=soon", "x"], "Invalid value for '--wait'"),
         (["send", "--wait=nan", "x"], "Invalid value for '--wait'"),
         (["send", "--wait=-1", "x"], "Invalid value for '--wait'"),
+        (["send", "--turn-limit=0", "x"], "Invalid value for '--turn-limit'"),
+        (["send", "--turn-limit=nan", "x"], "Invalid value for '--turn-limit'"),
         (["send", "--id", "7", "x"], "Invalid value for '--id'"),
         (["send", "--role", "BE", "--session", "3f", "x"], "give --role or --session, not both"),
         (["up", "--port", "65536"], "Invalid value for '--port'"),
