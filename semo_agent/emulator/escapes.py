@@ -6,6 +6,7 @@ from enum import Enum
 
 _CSI_PARAMETERS = rb"[\x30-\x3f]{0,64}"
 _MARK_TEXT = rb"[^\x07\x18\x1a\x1b]{0,4096}"
+_NAME_TEXT = rb"[^\x07\x18\x1a\x1b]{0,1024}"
 _INTERESTING = re.compile(
     rb"\x1b(?:"
     rb"(?P<reset>c)"
@@ -13,11 +14,12 @@ _INTERESTING = re.compile(
     rb"|\[\?(?P<modes>" + _CSI_PARAMETERS + rb")h"
     # ESC itself ends the string; it may begin the next sequence, so it is only looked at.
     rb"|\]133;(?P<mark>" + _MARK_TEXT + rb")(?:\x07|(?=\x1b))"
+    rb"|k(?P<name>" + _NAME_TEXT + rb")(?=\x1b)"
     rb")"
 )
 _UNFINISHED = re.compile(
     rb"(?:"
-    rb"\x1b(?:\[" + _CSI_PARAMETERS + rb"|\](?:1(?:3(?:3(?:;" + _MARK_TEXT + rb")?)?)?)?)?"
+    rb"\x1b(?:\[" + _CSI_PARAMETERS + rb"|k" + _NAME_TEXT + rb"|\](?:1(?:3(?:3(?:;" + _MARK_TEXT + rb")?)?)?)?)?"
     rb"|[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2}"
     rb")\Z"
 )
@@ -34,6 +36,8 @@ class Escape(Enum):
     """The program enters the alternate screen."""
     CLEAR = "clear"
     """The program clears the scrollback, CSI 3 J."""
+    NAME = "name"
+    """The program names its window as screen and tmux know it, ESC k; it goes on as OSC 2, a title."""
     RESET = "reset"
     """The program resets the terminal, ESC c."""
 
@@ -67,7 +71,8 @@ class EscapeScanner:
         # ESC that is held back still ends a mark: search the whole stream, cut within its complete part.
         for match in _INTERESTING.finditer(stream):
             if (escape := _classify(match)) is not None:
-                cuts.append(Cut(escape, stream[at : match.start()], match[0], match["mark"] or b""))
+                sequence = match[0] if escape is not Escape.NAME else b"\x1b]2;" + match["name"] + b"\x07"
+                cuts.append(Cut(escape, stream[at : match.start()], sequence, match["mark"] or b""))
                 at = match.end()
         return cuts, stream[at:end]
 
@@ -75,6 +80,8 @@ class EscapeScanner:
 def _classify(match: re.Match[bytes]) -> Escape | None:
     if match["mark"] is not None:
         return Escape.MARK
+    if match["name"] is not None:
+        return Escape.NAME
     if match["reset"] is not None:
         return Escape.RESET
     if match["erase"] is not None:

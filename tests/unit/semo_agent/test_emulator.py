@@ -59,6 +59,7 @@ fragments = st.sampled_from(
         b"\x1b]133;A\x07> \x1b]133;B\x1b\\",
         b"\x1b]133;C\x07out\x1b]133;D;0\x1b\\",
         b"\x1b]2;a title\x07",
+        b"\x1bka name\x1b\\",
         b"\x1b[3J",
         b"\x1b[H\x1b[2J",
         b"\x1bc",
@@ -218,6 +219,12 @@ def test_marks_move_with_their_text_when_the_width_changes() -> None:
 def test_an_impossible_size_is_refused(size: Size) -> None:
     with pytest.raises(TerminalError, match="is not possible"):
         Emulator(size)
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 2, 3])
+def test_the_name_of_a_window_of_screen_and_tmux_is_a_title_and_not_printed(pieces: int) -> None:
+    result = run("a\x1bk이름\x1b\\b".encode(), pieces=pieces)
+    assert (result.screen.title, result.screen.rows[0].text) == ("이름", "ab")
 
 
 def test_the_title_is_told_when_it_changes() -> None:
