@@ -31,7 +31,7 @@ from semo_office.sessions import SessionStore
 
 ROOT = Path(__file__).parents[2]
 VERB_DEADLINE = 40.0  # s
-END_DEADLINE = 10.0  # s
+END_DEADLINE = 30.0  # s
 SETUP_S = 20.0  # for what a test needs before it begins
 _PAUSE = 0.05  # s
 
