@@ -153,10 +153,21 @@ class Worker:
             async with session.reporting:
                 news = session.news(closing_turn=_is_ours(session, claim))
                 # With a result that comes late the state is not taken: it is told by itself then.
-                if await self._host.office.complete(claim, verdict, news) and news is not None:
+                if await self._complete_with(claim, verdict, news) and news is not None:
                     session.reported(news)
             await self._let_go(session_id, claim)
         self._host.journal.forget(claim.command_id)
+
+    async def _complete_with(self, claim: Claim, verdict: Verdict, news: SessionReport | None) -> bool:
+        """Whether the state was taken with the result. Raises ClaimLost."""
+        try:
+            return await self._host.office.complete(claim, verdict, news)
+        except ClaimLost:
+            if news is None:
+                raise
+            # Perhaps only the state was refused, of a session that somebody has ended: the result counts all the same.
+            await self._host.office.complete(claim, verdict)
+            return False
 
     async def _let_go(self, session_id: UUID, claim: Claim) -> None:
         session = self._host.sessions.find(session_id)

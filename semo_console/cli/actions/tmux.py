@@ -1,14 +1,21 @@
 """Our tmux server, as `semo status` and `semo down` ask it."""
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from semo_agent.holder.place import remove_left_socket, tmux_socket
+from semo_console.births import birth_of
 from semo_console.errors import ProcessFailed
 
 _ANSWER_S = 10.0
+_END_S = 5.0
+_PAUSE_S = 0.02
 
 
 def find_tmux(folder: Path) -> int | None:
@@ -18,9 +25,27 @@ def find_tmux(folder: Path) -> int | None:
 
 
 def end_tmux(folder: Path) -> None:
-    """End it, and hang up what lives in it. None running is no error. Raises ProcessFailed when it is silent."""
+    """End it with its clients, and hang up what lives in it; returns when they are gone. None running is no error.
+
+    Raises ProcessFailed when it is silent.
+    """
+    said = _ask(folder, "display-message", "-p", "#{pid}", ";", "list-clients", "-F", "#{client_pid}")
+    pids = [int(word) for word in said.split() if word.isdecimal()]
+    births = {pid: birth for pid in pids if (birth := birth_of(pid)) is not None}
     _ask(folder, "kill-server")
+    deadline = time.monotonic() + _END_S
+    while left := [pid for pid, birth in births.items() if birth_of(pid) == birth]:
+        if time.monotonic() > deadline:
+            _kill(left)
+            break
+        time.sleep(_PAUSE_S)
     remove_left_socket(tmux_socket(folder), folder / "tmux")
+
+
+def _kill(pids: Sequence[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _ask(folder: Path, *words: str) -> str:

@@ -182,7 +182,8 @@ async def test_a_session_is_ended_at_the_moment_of_its_beginning(shell_name: str
     async with running_host(environment=environment, office=OfficeInARush()) as bench:
         row = bench.office.write_session(str(bench.home))
         ending = bench.take(row, Terminate())
-        assert (await bench.do(row, CreateSession(profile="shell"))).error is not None
+        # It may have begun just before it ended, or not at all; either way nothing of it is left.
+        await bench.do(row, CreateSession(profile="shell"))
         assert (await bench.office.verdict(ending)).error is None
         assert bench.office.rows[row.session_id].status is SessionStatus.TERMINATED
         assert await tabs_of(bench) == []
