@@ -127,8 +127,10 @@ def test_an_unexpected_error_is_kept_in_the_log_without_its_values(
 
 
 def test_a_superseded_agent_ends_with_the_status_by_which_its_supervisor_knows(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("SEMO_STATE_DIR", str(tmp_path))
+
     def give_way(*_arguments: object) -> None:
         raise Superseded("Another agent process acts for this host now.")
 
