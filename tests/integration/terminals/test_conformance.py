@@ -325,10 +325,11 @@ async def test_invalid_utf8_is_replaced(agent: Watched) -> None:
 
 
 async def test_twenty_tabs_at_once_keep_their_output_apart(agent: Watched) -> None:
-    opened = [run_python(agent, COUNT_UP, "2000", tag=f"tab-{number}") for number in range(20)]
+    program = f"{COUNT_UP}\nsys.stdout.flush()\nsys.stdin.readline()"
+    opened = [run_python(agent, program, "2000", tag=f"tab-{number}") for number in range(20)]
     tabs = await asyncio.gather(*opened)
-    await asyncio.gather(*(agent.exited(tab) for tab in tabs))
     for tab in tabs:
+        await agent.shows(tab, "1999")
         assert texts(await agent.everything(tab))[:2000] == [str(number) for number in range(2000)]
     assert len(await agent.terminal.list()) == 20
 
