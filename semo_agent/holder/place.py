@@ -5,11 +5,14 @@ import hashlib
 import os
 import socket
 import stat
+import struct
+import sys
 import tempfile
 from pathlib import Path
 
 LONGEST_SOCKET_PATH = 100
 """Bytes; macOS allows 104 and Linux 108, with the end mark."""
+_LOCAL_PEERPID = 2  # sys/un.h of macOS; Python has no name for it
 
 
 def socket_path(folder: Path) -> Path:
@@ -47,6 +50,18 @@ def remove_left_socket(path: Path, folder: Path) -> bool:
         with contextlib.suppress(OSError):
             path.parent.rmdir()
     return True
+
+
+def find_listener(path: Path) -> int | None:
+    """The pid of who listens on a socket, also when it answers nobody. Blocking."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(os.fspath(path))
+            if sys.platform == "darwin":
+                return int(probe.getsockopt(0, _LOCAL_PEERPID))
+            return int(struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
+        except OSError:
+            return None
 
 
 def make_private(folder: Path) -> None:

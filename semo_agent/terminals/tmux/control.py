@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +16,12 @@ SESSION = "semo"
 REASONABLE = 5.0
 """Seconds; tmux answers at once whatever the programs do."""
 
+CLIENT_FORMAT = "#{client_pid} #{client_flags}"
+"""What `clients_of_agents` reads."""
+
 _LONGEST_LINE = 1024 * 1024
+_QUIET = "no-output"
+"""The flag of an agent's client: output comes by the feeds."""
 _OURS = b"1"
 """The flag of a reply to a command of this client; the reply to its own start has another."""
 
@@ -48,8 +55,7 @@ class ControlClient:
     @classmethod
     async def connect(cls, program: str, socket: Path, env: Mapping[str, str]) -> "ControlClient":
         """Attach to the session. Raises `TerminalDied` when there is none, `TerminalTimeout`."""
-        # Output comes by the feeds: `no-output` keeps it out of the replies.
-        words = (program, "-u", "-S", str(socket), "-C", "attach-session", "-f", "no-output", "-t", f"={SESSION}")
+        words = (program, "-u", "-S", str(socket), "-C", "attach-session", "-f", _QUIET, "-t", f"={SESSION}")
         try:
             process = await asyncio.create_subprocess_exec(
                 *words,
@@ -69,6 +75,10 @@ class ControlClient:
         client = cls(process, process.stdin, process.stdout)
         await client._see_attached()
         return client
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     async def run(self, *commands: str, timeout: float | None = REASONABLE) -> list[list[str]]:
         """Run commands, one after the other with nothing in between; the lines that each printed.
@@ -182,6 +192,19 @@ class ControlClient:
             if not answer.done():
                 answer.set_exception(TerminalDied("The tmux server is gone."))
                 answer.exception()
+
+
+def clients_of_agents(lines: Iterable[str]) -> list[int]:
+    """The pids of agents' clients among those of a server, listed in `CLIENT_FORMAT`."""
+    fields = (line.split(" ") for line in lines)
+    return [int(pid) for pid, flags in fields if _QUIET in flags.split(",")]
+
+
+def end_clients(pids: Iterable[int]) -> None:
+    """Kill clients; their server notices."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def quoted(word: str) -> str:

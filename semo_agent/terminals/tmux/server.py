@@ -7,13 +7,14 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Final
 
 from semo_agent.errors import ConfigurationError, TerminalDied, TerminalError, TerminalTimeout
-from semo_agent.holder.place import make_private, remove_left_socket, tmux_socket
-from semo_agent.terminals.tmux.control import SESSION, ControlClient
+from semo_agent.holder.place import find_listener, make_private, remove_left_socket, tmux_socket
+from semo_agent.terminals.tmux.control import CLIENT_FORMAT, SESSION, ControlClient, clients_of_agents, end_clients
 
 OLDEST: Final = (3, 2)
 """The first version that starts clients without output and tells a program's end as we read it."""
@@ -22,6 +23,8 @@ FEEDS_VARIABLE: Final = "SEMO_FEEDS"
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 _PROGRAM_SECONDS: Final = 10.0
 _ATTEMPTS: Final = 3
+_ENDING_SECONDS: Final = 1.0
+"""How long a server may take to end that takes no clients any more."""
 _LOOKS: Final = 5
 _LOOK_AGAIN_SECONDS: Final = 0.02
 _KEEPER: Final = "semo"
@@ -84,6 +87,8 @@ class TmuxServer:
                     await self._start(program, last=attempt == _ATTEMPTS - 1)
             else:
                 await self._attach()
+            if not before and self._control is not None:
+                await self._end_left_clients(self._control)
             return self.pid != before
 
     async def run(self, *commands: str) -> list[list[str]]:
@@ -139,6 +144,15 @@ class TmuxServer:
         self._control = await self._new_client()
         ((self.pid,),) = await self._control.run("display-message -p '#{pid}'")
 
+    async def _end_left_clients(self, control: ControlClient) -> None:
+        """End the clients of agents that were killed.
+
+        tmux keeps one for ever when nobody has read its last reply, since its output never empties, and cannot
+        end itself then.
+        """
+        (lines,) = await control.run(f"list-clients -F '{CLIENT_FORMAT}'")
+        end_clients(set(clients_of_agents(lines)) - {control.pid})
+
     async def _new_client(self) -> ControlClient:
         self._refuse_when_left()
         program = await asyncio.to_thread(usable_tmux)
@@ -181,6 +195,16 @@ class TmuxServer:
             raise TerminalTimeout(f"tmux did not start within {_PROGRAM_SECONDS:g} s.") from err
         if process.returncode and last:
             raise TerminalDied(f"tmux can't be started: {complained.decode('utf-8', 'replace').strip()}")
+        if process.returncode:
+            await asyncio.to_thread(self._end_stuck)
+
+    def _end_stuck(self) -> None:
+        """Kill a server that neither takes clients nor ends: it waits for one that will never leave."""
+        deadline = time.monotonic() + _ENDING_SECONDS
+        while (pid := find_listener(self.socket)) is not None:
+            if time.monotonic() > deadline:
+                end_clients([pid])
+            time.sleep(_LOOK_AGAIN_SECONDS)
 
     def _prepare(self) -> None:
         try:

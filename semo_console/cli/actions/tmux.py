@@ -1,20 +1,18 @@
 """Our tmux server, as `semo status` and `semo down` ask it."""
 
-import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
-from semo_agent.holder.place import remove_left_socket, tmux_socket
+from semo_agent.holder.place import find_listener, remove_left_socket, tmux_socket
+from semo_agent.terminals.tmux.control import CLIENT_FORMAT, clients_of_agents, end_clients
 from semo_console.births import birth_of
 from semo_console.errors import ProcessFailed
 
 _ANSWER_S = 10.0
-_END_S = 5.0
+_END_S = 2.0
 _PAUSE_S = 0.02
 
 
@@ -29,23 +27,21 @@ def end_tmux(folder: Path) -> None:
 
     Raises ProcessFailed when it is silent.
     """
-    said = _ask(folder, "display-message", "-p", "#{pid}", ";", "list-clients", "-F", "#{client_pid}")
-    pids = [int(word) for word in said.split() if word.isdecimal()]
+    clients = _ask(folder, "list-clients", "-F", CLIENT_FORMAT).splitlines()
+    pids = [int(client.partition(" ")[0]) for client in clients]
+    # One that is about to end answers nobody any more.
+    if server := find_listener(tmux_socket(folder)):
+        pids.append(server)
     births = {pid: birth for pid in pids if (birth := birth_of(pid)) is not None}
+    # One of a killed agent may never leave by itself, and tmux would wait for it.
+    end_clients(clients_of_agents(clients))
     _ask(folder, "kill-server")
     deadline = time.monotonic() + _END_S
     while left := [pid for pid, birth in births.items() if birth_of(pid) == birth]:
         if time.monotonic() > deadline:
-            _kill(left)
-            break
+            end_clients(left)
         time.sleep(_PAUSE_S)
     remove_left_socket(tmux_socket(folder), folder / "tmux")
-
-
-def _kill(pids: Sequence[int]) -> None:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
 
 
 def _ask(folder: Path, *words: str) -> str:

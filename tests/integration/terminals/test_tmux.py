@@ -19,6 +19,7 @@ from semo_agent.terminals.choice import TerminalChoice, choose_terminal
 from semo_agent.terminals.tmux.control import quoted
 from semo_agent.terminals.tmux.server import TmuxServer, usable_tmux
 from semo_agent.terminals.tmux.terminal import TmuxTerminal
+from semo_console.cli.actions.tmux import end_tmux
 from tests.integration.terminals.kit import ENV, PATIENCE, PtyKit, TmuxKit, Watched, is_alive, texts
 
 MEGABYTE = 1024 * 1024
@@ -193,11 +194,57 @@ async def test_tmux_ends_with_the_last_agent_when_no_tab_is_open(kit: TmuxKit) -
     await first.terminal.close((await first.open("cat")).tab_id)
     server = await server_pid(kit)
     await first.stop()
+    await until("tmux has ended", lambda: has_ended(server))
 
-    async def ended() -> bool:
-        return not is_alive(server)
 
-    await until("tmux has ended", ended)
+async def test_a_client_that_a_killed_agent_left_is_ended_by_the_next_one(kit: TmuxKit) -> None:
+    first = await kit.start()
+    await first.open("cat")
+    client = await client_of_a_killed_agent(kit)
+    await first.vanish()
+    await kit.start()
+    assert await asyncio.to_thread(client.wait, PATIENCE) == -signal.SIGKILL
+
+
+async def test_a_server_that_waits_for_a_client_of_a_killed_agent_is_replaced(kit: TmuxKit) -> None:
+    first = await kit.start()
+    client, server = await client_of_a_killed_agent(kit), await server_pid(kit)
+    await first.stop()
+    second = await kit.start()
+    await second.open("cat")
+    assert not is_alive(server)
+    await asyncio.to_thread(client.wait, PATIENCE)
+
+
+async def test_a_server_that_waits_for_a_client_of_a_killed_agent_can_be_ended(kit: TmuxKit) -> None:
+    first = await kit.start()
+    client, server = await client_of_a_killed_agent(kit), await server_pid(kit)
+    await first.stop()
+    await asyncio.to_thread(end_tmux, kit.folder)
+    assert not is_alive(server)
+    await asyncio.to_thread(client.wait, PATIENCE)
+
+
+async def client_of_a_killed_agent(kit: TmuxKit) -> subprocess.Popen[bytes]:
+    """A client whose last reply nobody will ever read."""
+    return await asyncio.to_thread(leave_client, str(TmuxServer(kit.folder).socket))
+
+
+def leave_client(socket: str) -> subprocess.Popen[bytes]:
+    command = ["tmux", "-S", socket, "-C", "attach-session", "-f", "no-output"]
+    client = subprocess.Popen(command, env=ENV, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert client.stdin is not None
+    assert client.stdout is not None
+    client.stdin.write(b"list-keys\n" * 20)
+    client.stdin.flush()
+    client.stdout.readline()
+    client.stdout.close()
+    client.stdin.close()
+    return client
+
+
+async def has_ended(pid: int) -> bool:
+    return not is_alive(pid)
 
 
 async def test_tmux_stays_for_an_open_tab(kit: TmuxKit) -> None:
