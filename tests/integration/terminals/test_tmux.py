@@ -313,12 +313,27 @@ async def test_a_program_that_reads_nothing_times_out_and_never_gets_the_rest(ki
     await agent.shows(tab, "up")
     with pytest.raises(TerminalTimeout, match="did not read all of it"):
         await terminal.write(tab.tab_id, b"x" * 64 * 1024)
-    os.kill(tab.pid, signal.SIGUSR1)
+    os.killpg(tab.pid, signal.SIGUSR1)
     await terminal.write(tab.tab_id, b"!")
     screen = await agent.shows(tab, "got")
     received = int("".join(texts(screen.rows)).partition("got ")[2])
     assert 0 < received < 16 * 1024
     await agent.stop()
+
+
+async def test_a_program_that_is_hung_up_by_the_death_of_tmux_is_told(kit: TmuxKit, tmp_path: Path) -> None:
+    agent = await kit.start()
+    told = tmp_path / "told"
+    program = "import pathlib, signal; signal.signal(signal.SIGHUP, lambda *_: None); print('up', flush=True)\n"
+    program += f"signal.pause(); pathlib.Path({str(told)!r}).touch()"
+    tab = await agent.python(program)
+    await agent.shows(tab, "up")
+    await kit.kill_backend()
+
+    async def knows() -> bool:
+        return told.exists()
+
+    await until("it was told", knows)
 
 
 async def test_what_a_program_asks_its_terminal_is_answered_once(agent: Watched) -> None:
