@@ -18,9 +18,7 @@ class SqlServer:
         self.epoch = 0
 
     def take(self, ttl_ms: int = 10_000) -> dict[str, Any]:
-        [row] = self.caller.call(
-            "take_office", p_office_id=self.office.id, p_instance=self.instance, p_ttl_ms=ttl_ms
-        )
+        [row] = self.caller.call("take_office", p_office_id=self.office.id, p_instance=self.instance, p_ttl_ms=ttl_ms)
         lease: dict[str, Any] = row["take_office"]
         if lease["instance_id"] == str(self.instance):
             self.epoch = lease["epoch"]

@@ -89,21 +89,27 @@ def test_a_circle_of_jobs_is_refused_whoever_writes_it(jobs: SqlJobs) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"p_description": " \n"}, {"p_title": " "}, {"p_role": ""}, {"p_description": "가" * 87_382}, {"p_title": "x" * 201}],
+    [
+        {"p_description": " \n"},
+        {"p_title": " "},
+        {"p_role": ""},
+        {"p_description": "가" * 87_382},
+        {"p_title": "x" * 201},
+    ],
     ids=["empty description", "empty title", "no role", "long description", "long title"],
 )
 def test_a_job_that_can_not_be_done_is_refused(jobs: SqlJobs, wrong: dict[str, str]) -> None:
-    arguments = {"p_title": "job", **wrong}
-    title = arguments.pop("p_title")
+    arguments: dict[str, object] = {"p_title": "job", "p_role": "BE", "p_description": "echo", **wrong}
     with refused("invalid_payload"):
-        jobs.add(title, **arguments)
+        jobs.office.operator.call("create_job", p_id=uuid4(), p_office_id=jobs.office.id, **arguments)
 
 
 def test_a_job_gets_the_office_agent_of_its_role_that_has_least_to_do(jobs: SqlJobs) -> None:
     agents = [uuid4(), uuid4()]
     for agent in agents:
         jobs.office.superuser.execute(
-            "insert into office_agents (id, office_id, role, name) values (%s, %s, 'BE', 'dev')", [agent, jobs.office.id]
+            "insert into office_agents (id, office_id, role, name) values (%s, %s, 'BE', 'dev')",
+            [agent, jobs.office.id],
         )
     assert {jobs.add()["agent_id"], jobs.add()["agent_id"]} == set(agents)
     assert jobs.add(p_role="QA")["agent_id"] is None
@@ -198,9 +204,7 @@ def test_an_idle_session_of_the_role_is_taken_and_two_jobs_never_share_it(jobs: 
     assert jobs.server.acquire(one) == session
     assert jobs.server.acquire(two, fresh) == fresh
     with pytest.raises(psycopg.errors.UniqueViolation):
-        jobs.office.superuser.execute(
-            "update job_attempts set session_id = %s where id = %s", [session, two["id"]]
-        )
+        jobs.office.superuser.execute("update job_attempts set session_id = %s where id = %s", [session, two["id"]])
 
 
 def test_a_session_in_which_a_prompt_waits_is_not_idle(jobs: SqlJobs) -> None:
