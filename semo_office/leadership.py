@@ -12,7 +12,7 @@ from semo_office.link import Link
 from semo_office.stopping import Stop
 
 LEASE_MS: Final = 10_000
-RENEW_S: Final = 3.0
+RENEW_AFTER: Final = 0.3
 LOOK_S: Final = 2.0
 ANSWER_S: Final = 3.0
 RETRY_FIRST_S: Final = 0.2
@@ -74,12 +74,22 @@ class Term:
 class Leadership:
     """The lease of one office, as one server process asks for it. clock: monotonic, s."""
 
-    def __init__(self, link: Link, office_id: UUID, instance: UUID, *, stop: Stop, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        link: Link,
+        office_id: UUID,
+        instance: UUID,
+        *,
+        stop: Stop,
+        clock: Callable[[], float],
+        lease_ms: int = LEASE_MS,
+    ) -> None:
         self._link = link
         self._office_id = office_id
         self._instance = instance
         self._stop = stop
         self._clock = clock
+        self._lease_ms = lease_ms
         self._held_until = 0.0
 
     async def await_term(self) -> Term | None:
@@ -104,7 +114,7 @@ class Leadership:
 
     async def keep(self, term: Term) -> None:
         """Renew until another leads, the office is out of reach for as long as the lease lasts, or the stop."""
-        while not await self._stop.within(RENEW_S) and not term.over:
+        while not await self._stop.within(self._lease_ms / 1000 * RENEW_AFTER) and not term.over:
             try:
                 standing = await self._take()
             except LinkError as err:
@@ -134,11 +144,11 @@ class Leadership:
         asked = self._clock()
         row = await self._link.rpc(
             "take_office",
-            {"p_office_id": str(self._office_id), "p_instance": str(self._instance), "p_ttl_ms": LEASE_MS},
+            {"p_office_id": str(self._office_id), "p_instance": str(self._instance), "p_ttl_ms": self._lease_ms},
             deadline=ANSWER_S,
             retry=True,
         )
         standing = Standing.model_validate(row)
         if standing.instance_id == self._instance:
-            self._held_until = asked + LEASE_MS / 1000
+            self._held_until = asked + self._lease_ms / 1000
         return standing
