@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, LiteralString
+from typing import LiteralString, TypeVar
 from uuid import UUID, uuid4
 
 import psycopg
@@ -24,6 +24,8 @@ from tests.integration.office.conftest import READY, Identity, Party, Side, sign
 
 DEADLINE_S = 25.0
 SHORT_LEASE_MS = 1_500
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -71,8 +73,7 @@ class Serving:
 
     async def until(self, job: Job, status: JobStatus) -> Job:
         """The job once it is in this state."""
-        found = await eventually(lambda: self.job(job), lambda found: found.status is status)
-        return found
+        return await eventually(lambda: self.job(job), lambda found: found.status is status)
 
     async def claim(self, command_type: CommandType) -> AgentCommand:
         async with asyncio.timeout(DEADLINE_S):
@@ -109,9 +110,10 @@ class Serving:
             await connection.execute(statement, arguments)
 
 
-async def eventually(look: Callable[[], Awaitable[Any]], holds: Callable[[Any], bool]) -> Any:
+async def eventually(look: Callable[[], Awaitable[T]], holds: Callable[[T], bool]) -> T:
+    """What was found once it holds."""
     async with asyncio.timeout(DEADLINE_S):
-        while not holds(found := await look()):
+        while not holds(found := await look()):  # noqa: ASYNC110  # it comes true in the database or another task
             await asyncio.sleep(0.05)
     return found
 
