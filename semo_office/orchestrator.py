@@ -19,6 +19,7 @@ from semo_office.leadership import DEPOSED, Term
 from semo_office.models import (
     AgentCommandResult,
     AttemptStatus,
+    CommandStatus,
     CreateSession,
     Job,
     JobAttempt,
@@ -138,7 +139,8 @@ class _Execution:
         self._job = job
         self._attempt = attempt
         self._cancelled = cancelled
-        self._dispatcher = CommandDispatcher(jobs.commands(term, attempt), term.office_id)
+        self._commands = jobs.commands(term, attempt)
+        self._dispatcher = CommandDispatcher(self._commands, term.office_id)
 
     async def run(self, prompt: str) -> Verdict:
         """Raises TermEnded, and CommandError(SUPERSEDED) when another server leads."""
@@ -211,13 +213,22 @@ class _Execution:
         """Again and again: the first one may come before the prompt is typed, and then stops nothing."""
         await self._cancelled.wait()
         while True:
-            try:
-                await self._term.patiently(lambda: self._dispatcher.dispatch_cancel(session_id, timeout=CANCEL_S))
-            except CommandError as err:
-                if err.code in DEPOSED:
-                    raise
-                _log.info("not_interrupted", job_id=str(self._job.id), error=err.code)
+            if await self._prompt_has_begun():
+                await self._interrupt(session_id)
             await self._term.pause(CANCEL_AGAIN_S)
+
+    async def _prompt_has_begun(self) -> bool:
+        """One that nobody had claimed was taken back with the cancel: a Ctrl-C would be for what comes after it."""
+        prompt = await self._term.patiently(lambda: self._commands.get_command(prompt_id_of(self._attempt)))
+        return prompt is not None and prompt.status is CommandStatus.PROCESSING
+
+    async def _interrupt(self, session_id: UUID) -> None:
+        try:
+            await self._term.patiently(lambda: self._dispatcher.dispatch_cancel(session_id, timeout=CANCEL_S))
+        except CommandError as err:
+            if err.code in DEPOSED:
+                raise
+            _log.info("not_interrupted", job_id=str(self._job.id), error=err.code)
 
     async def _raise_when_cancelled(self) -> Never:
         await self._cancelled.wait()
