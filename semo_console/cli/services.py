@@ -43,7 +43,7 @@ def agent(terminal: Terminal = TerminalChoice.AUTO, lifeline: Lifeline = None, s
     run_agent(state_dir, terminal.value)
 
 
-def serve(state_dir: StateDir = None) -> None:
+def serve(lifeline: Lifeline = None, state_dir: StateDir = None) -> None:
     """Run the office server in the foreground.
 
     It leads the jobs of every office that admits it. A second one on the same office stands by.
@@ -52,6 +52,7 @@ def serve(state_dir: StateDir = None) -> None:
     Example:
       semo serve
     """
+    hold_lifeline(lifeline)
     from semo_console.cli.actions.server_service import run_office_server
 
     run_office_server(state_dir)

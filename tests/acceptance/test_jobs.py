@@ -2,18 +2,25 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from semo_office.models import Stage
-from tests.acceptance.machine import Machine, eventually
+from tests.acceptance.jobs import JOB_S, add, await_status, prompts_of, show
+from tests.acceptance.machine import Machine, eventually, new_machine
 from tests.acceptance.servers import OfficeServer, elsewhere, serving
 
 pytestmark = pytest.mark.timeout(150)
 
-JOB_S = 40.0
 TAKE_OVER_S = 15.0
+
+
+@pytest.fixture(scope="module", params=["pty", "tmux"])
+def running(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    with new_machine() as machine:
+        machine.terminal = request.param
+        machine.up()
+        yield machine
 
 
 @pytest.fixture
@@ -48,40 +55,6 @@ class Gate:
 
     def open(self) -> None:
         self.file.touch()
-
-
-def add(machine: Machine, title: str, description: str, *after: str, role: str = "BE", stdin: bytes = b"") -> str:
-    depends_on = [word for job_id in after for word in ("--depends-on", job_id)]
-    arguments = ["--role", role, "--title", title, "--description", description, *depends_on]
-    ended = machine.semo("job", "add", *arguments, "--json", stdin=stdin)
-    assert ended.code == 0, ended
-    job_id: str = ended.json["id"]
-    return job_id
-
-
-def show(machine: Machine, job_id: str) -> dict[str, Any]:
-    ended = machine.semo("job", "show", job_id, "--json")
-    assert ended.code == 0, ended
-    job: dict[str, Any] = ended.json
-    return job
-
-
-def await_status(machine: Machine, job_id: str, status: str) -> dict[str, Any]:
-    """The job once it is in this state; the command line is too slow to ask it all the time."""
-
-    def look() -> bool:
-        rows = machine.ask(lambda link: link.select("job_queue"))
-        return any(row["id"] == job_id and row["status"] == status for row in rows)
-
-    eventually(look, f"the job {job_id} is {status}", within=JOB_S)
-    return show(machine, job_id)
-
-
-def prompts_of(machine: Machine, job: dict[str, Any]) -> list[list[str]]:
-    """The receipts of every prompt that was sent for a job, step by step."""
-    sent = {attempt["command_id"] for attempt in job["attempts"]}
-    events = machine.ask(lambda link: link.select("agent_command_events", order=["id"]))
-    return [[str(event["stage"]) for event in events if event["command_id"] == command_id] for command_id in sent]
 
 
 ONCE = [["queued", "claimed", Stage.TYPED, Stage.ACCEPTED, Stage.TURN_ENDED]]
@@ -190,38 +163,3 @@ def test_a_shell_that_dies_is_tried_once_more_in_a_new_session(
     job = await_status(running, job_id, "done")
     assert [attempt["error"] for attempt in job["attempts"]] == ["session_exited", None]
     assert len({attempt["session_id"] for attempt in job["attempts"]}) == 2
-
-
-def test_a_person_reads_the_jobs_in_a_table(running: Machine, server: OfficeServer) -> None:
-    assert server.leads()
-    job_id = add(running, "Three", "exit_with() { return $1; }; exit_with 3", role="QA")
-    await_status(running, job_id, "failed")
-    row = next(line for line in running.semo("job", "list").out.splitlines() if line.startswith(job_id[:8]))
-    assert row.split() == [job_id[:8], "QA", "failed", "Three", "exit", "3"]
-    told = running.semo("job", "show", job_id[:8])
-    assert "attempt 1 in session" in told.out
-    assert "failed, exit 3" in told.out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "parts"),
-    [
-        (("show", "ffffffff"), ("There is no job 'ffffffff'",)),
-        (("cancel", ""), ("There is no job ''",)),
-        (("add", "--role", "BE", "--title", "T"), ("--description",)),
-        (("add", "--role", "BE", "--title", "T", "--description", " "), ("description is empty",)),
-        (("add", "--role", "BE", "--title", "T", "--description", "-"), ("description is empty",)),
-        (("add", "--role", "", "--title", "T", "--description", "echo"), ("role is empty",)),
-        (("add", "--role", "BE", "--title", "x" * 201, "--description", "echo"), ("title of 1 to 200",)),
-        (
-            ("add", "--role", "BE", "--title", "T", "--description", "echo", "--depends-on", "ffffffff"),
-            ("There is no job",),
-        ),
-    ],
-)
-def test_bad_input_is_refused_with_one_sentence(
-    running: Machine, arguments: tuple[str, ...], parts: tuple[str, ...]
-) -> None:
-    before = running.ask(lambda link: link.select("job_queue"))
-    assert running.semo("job", *arguments).refused_with(*parts)
-    assert len(running.ask(lambda link: link.select("job_queue"))) == len(before)

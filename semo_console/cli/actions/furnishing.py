@@ -70,7 +70,7 @@ class Furnishing:
             agent.signal(signal.SIGHUP)
 
     def _server_id(self) -> UUID:
-        return UUID(CredentialsFile(self.supervisor.state, "server")().user_id)
+        return UUID(CredentialsFile(self.processes.state, "server")().user_id)
 
     async def _find_or_create_session(self, office: Office) -> SessionInfo:
         live = await self.desk.sessions.get_sessions_by_office(office.id)

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from semo_console.supervise import Supervisor
+from semo_console.processes import Processes
 from semo_office.config import read_supabase_settings
 from semo_office.locations import StateFolder
 from semo_office.logs import configure_logs
@@ -15,5 +15,5 @@ def run_office_server(state_dir: Path | None) -> None:
     state = StateFolder.find(state_dir).prepare()
     configure_logs()
     if read_supabase_settings().url is None:
-        Supervisor(state).await_running("hub")
+        Processes(state).await_running("hub")
     asyncio.run(run_server(state))
