@@ -59,7 +59,7 @@ class CommandDispatcher:
         `turn_limit_ms`: how long the turn may run, ms; then it is stopped with Ctrl-C and fails with TIMEOUT.
         Raises CommandError(INVALID_PAYLOAD) for an empty prompt and for more than 262 144 bytes.
         """
-        payload = SendPrompt(prompt=_typeable(prompt, "prompt"), turn_limit_ms=turn_limit_ms)
+        payload = SendPrompt(prompt=typeable(prompt, "prompt"), turn_limit_ms=turn_limit_ms)
         return await self._dispatch(payload, session_id, timeout, command_id, start_by_ms, until_input)
 
     async def dispatch_send_text(
@@ -138,8 +138,11 @@ class CommandDispatcher:
                 return await self._commands.get_outcome(written.id)
 
 
-def _typeable(text: str, what: str) -> str:
-    """The text without NUL, which neither JSON in the database nor a terminal's paste can carry."""
+def typeable(text: str, what: str) -> str:
+    """The text without NUL, which neither JSON in the database nor a terminal's paste can carry.
+
+    Raises CommandError(INVALID_PAYLOAD) for what can't be a prompt; `what` is its name in the sentence.
+    """
     clean = text.replace("\x00", "")
     if not clean.strip(" \t\r\n"):
         raise CommandError(ErrorCode.INVALID_PAYLOAD, f"The {what} is empty.")

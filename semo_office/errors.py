@@ -6,6 +6,7 @@ OfficeError
 │   ├── LinkTimeout         no answer within the deadline
 │   └── NotAuthenticated    the token is missing, wrong or expired
 ├── RequestRejected         the office refused a request for a reason outside the set below
+├── TermEnded               this server does not lead the office any more
 ├── CommandNotFound         there is no command with this id that the caller may see
 └── CommandError            refused or failed for one of `ErrorCode`
     └── WaitEnded           the caller stopped waiting; the command goes on
@@ -87,6 +88,10 @@ class RequestRejected(OfficeError):
 
 class CommandNotFound(OfficeError):
     """There is no command with this id that the caller may see."""
+
+
+class TermEnded(OfficeError):
+    """This server does not lead the office any more; whoever does goes on with its work."""
 
 
 class CommandError(OfficeError):

@@ -178,6 +178,90 @@ class AgentCommandResult(Record):
     created_at: datetime
 
 
+class JobStatus(StrEnum):
+    """`pending`: waits for its dependencies. `ready`: waits for the office's server."""
+
+    PENDING = "pending"
+    READY = "ready"
+    PROCESSING = "processing"
+    NEEDS_REVIEW = "needs_review"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Job(Record):
+    """Work with a goal. A lower `priority` goes first; `error` and `reason` say why it failed."""
+
+    id: UUID
+    office_id: UUID
+    agent_id: UUID | None = None
+    worktree_id: UUID | None = None
+    role: str
+    title: str
+    description: str
+    status: JobStatus
+    depends_on: tuple[UUID, ...] = ()
+    priority: int
+    error: ErrorCode | None = None
+    reason: str | None = None
+    cancel_requested_at: datetime | None = None
+    created_by: UUID
+    created_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    version: int
+
+
+class AttemptStatus(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class JobAttempt(Record):
+    """One try of a job. A retry by hand begins a new `round`; `command_id` is its prompt, None: not sent yet."""
+
+    id: UUID
+    job_id: UUID
+    attempt: int
+    round: int
+    status: AttemptStatus
+    session_id: UUID | None = None
+    command_id: UUID | None = None
+    error: ErrorCode | None = None
+    reason: str | None = None
+    evidence: dict[str, JsonValue] = Field(default_factory=dict)
+    started_at: datetime
+    finished_at: datetime | None = None
+
+
+class AgentPersona(Record):
+    """How a role works."""
+
+    id: UUID
+    office_id: UUID | None = None
+    role: str
+    name: str
+    persona_prompt: str
+    scope_patterns: tuple[str, ...] = ()
+    core_skills: tuple[str, ...] = ()
+    is_default: bool = False
+
+
+class OfficeAgent(Record):
+    """A member of the team."""
+
+    id: UUID
+    office_id: UUID
+    persona_id: UUID | None = None
+    role: str
+    name: str
+    status: Literal["idle", "working", "blocked", "error"]
+    current_task: str | None = None
+
+
 class SessionReport(BaseModel):
     """What the agent saw of a session; what is None is left as it is. A new status replaces the reason."""
 

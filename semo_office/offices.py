@@ -86,6 +86,17 @@ class OfficeStore:
         )
         return OfficeHost.model_validate(row)
 
+    async def admit_server(self, office_id: UUID, user_id: UUID) -> None:
+        """Called by an admin: this user's `semo serve` may lead it. Raises CommandError(FORBIDDEN, CONFLICT)."""
+        await self._link.rpc("admit_server", {"p_office_id": str(office_id), "p_user_id": str(user_id)}, retry=True)
+
+    async def offices_of_server(self, user_id: UUID) -> list[UUID]:
+        """Where this user is admitted as a server."""
+        rows = await self._link.select(
+            "office_members", filters=[eq("user_id", user_id), eq("role", "server")], order=["office_id"]
+        )
+        return [UUID(str(row["office_id"])) for row in rows]
+
     async def hosts(self, office_id: UUID) -> list[PlacedHost]:
         """The hosts that serve the office, in the order they were attached."""
         places = [

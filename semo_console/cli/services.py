@@ -1,4 +1,7 @@
-"""`semo hub`, `semo agent`: what `semo up` runs in the background. `semo migrate`: the tables on another PostgreSQL."""
+"""`semo hub`, `semo agent`, `semo serve`: what runs in the background.
+
+`semo migrate`: the tables on another PostgreSQL.
+"""
 
 from typing import Annotated
 
@@ -38,6 +41,21 @@ def agent(terminal: Terminal = TerminalChoice.AUTO, lifeline: Lifeline = None, s
     from semo_console.cli.actions.agent_service import run_agent
 
     run_agent(state_dir, terminal.value)
+
+
+def serve(lifeline: Lifeline = None, state_dir: StateDir = None) -> None:
+    """Run the office server in the foreground.
+
+    It leads the jobs of every office that admits it. A second one on the same office stands by.
+
+    \b
+    Example:
+      semo serve
+    """
+    hold_lifeline(lifeline)
+    from semo_console.cli.actions.server_service import run_office_server
+
+    run_office_server(state_dir)
 
 
 def migrate(

@@ -55,6 +55,7 @@ class Furnishing:
 
     async def run(self, agent: Process, folder: Path, office_name: str) -> Ready:
         office = await self.desk.offices.create_office(office_name, str(folder))
+        await self.desk.offices.admit_server(office.id, self._server_id())
         await self._attach(office, agent)
         session = await self._find_or_create_session(office)
         credentials = CredentialsFile(self.processes.state, "operator")()
@@ -67,6 +68,9 @@ class Furnishing:
         if all(host.host.id != agent.host_id for host in placed):
             await self.desk.offices.attach_host(office.id, agent.host_id, office.repo_path)
             agent.signal(signal.SIGHUP)
+
+    def _server_id(self) -> UUID:
+        return UUID(CredentialsFile(self.processes.state, "server")().user_id)
 
     async def _find_or_create_session(self, office: Office) -> SessionInfo:
         live = await self.desk.sessions.get_sessions_by_office(office.id)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from semo_console.cli.actions.office import OperatorDesk, at_desk
-from semo_console.cli.actions.wording import STATUS_WORDS, print_json, remark, say, short_id
+from semo_console.cli.actions.wording import STATUS_WORDS, print_json, print_table, remark, short_id
 from semo_office.locations import StateFolder
 from semo_office.models import SessionInfo
 
@@ -16,7 +16,7 @@ def list_sessions(state_dir: Path | None, office: str | None, *, with_ended: boo
     elif not sessions:
         remark("No sessions. `semo new` starts one.")
     else:
-        _print_table([_row(session) for session in sessions])
+        print_table([_row(session) for session in sessions])
 
 
 async def _sessions(desk: OperatorDesk, named: str | None, with_ended: bool) -> list[SessionInfo]:
@@ -27,9 +27,3 @@ async def _sessions(desk: OperatorDesk, named: str | None, with_ended: bool) -> 
 def _row(session: SessionInfo) -> tuple[str, ...]:
     word = STATUS_WORDS[session.status]
     return (short_id(session), session.role, word, session.profile, session.cwd, session.reason or "")
-
-
-def _print_table(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import TextIO
 
 from pydantic import JsonValue
@@ -39,6 +40,13 @@ def say(line: str) -> None:
     """A line on standard output."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+def print_table(rows: Sequence[tuple[str, ...]]) -> None:
+    """Rows of cells in aligned columns on standard output."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def remark(line: str, stream: TextIO | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-IDENTITIES = ("anon", "viewer", "operator", "admin", "agent", "other_agent")
+IDENTITIES = ("anon", "viewer", "operator", "admin", "agent", "other_agent", "server")
 TOPICS = ("office:{id}", "office:{id}:hints")
 TOPIC_USES = ("join", "write", "public twin hears", "public twin is heard")
 

@@ -19,6 +19,7 @@ class OfficeRows:
     admin: UUID = field(default_factory=uuid4)
     host_user: UUID = field(default_factory=uuid4)
     other_host_user: UUID = field(default_factory=uuid4)
+    server: UUID = field(default_factory=uuid4)
     host: UUID = field(default_factory=uuid4)
     other_host: UUID = field(default_factory=uuid4)
     instance: UUID = field(default_factory=uuid4)
@@ -27,6 +28,11 @@ class OfficeRows:
     waiting_command: UUID = field(default_factory=uuid4)
     claimed_command: UUID = field(default_factory=uuid4)
     claim_token: UUID = field(default_factory=uuid4)
+    ready_job: UUID = field(default_factory=uuid4)
+    failed_job: UUID = field(default_factory=uuid4)
+    running_job: UUID = field(default_factory=uuid4)
+    attempt: UUID = field(default_factory=uuid4)
+    epoch: int = 7
 
     def identity(self, name: str) -> UUID | None:
         """The user behind a column of the matrix; None is nobody."""
@@ -37,6 +43,7 @@ class OfficeRows:
             "admin": self.admin,
             "agent": self.host_user,
             "other_agent": self.other_host_user,
+            "server": self.server,
         }
         return users[name]
 
@@ -45,6 +52,7 @@ class OfficeRows:
         self._insert_offices(superuser)
         self._insert_team(superuser)
         self._insert_session(superuser)
+        self._insert_jobs(superuser)
 
     def _insert_offices(self, superuser: Connection[DictRow]) -> None:
         for office in (self.office, self.other_office):
@@ -52,7 +60,8 @@ class OfficeRows:
                 "insert into offices (id, name, repo_path, created_by) values (%s, 'office', %s, %s)",
                 [office, f"/repo/{office}", self.admin],
             )
-        for user, role in ((self.viewer, "viewer"), (self.operator, "operator"), (self.admin, "admin")):
+        members = {self.viewer: "viewer", self.operator: "operator", self.admin: "admin", self.server: "server"}
+        for user, role in members.items():
             superuser.execute("insert into office_members values (%s, %s, %s)", [self.office, user, role])
         for host, user, office in (
             (self.host, self.host_user, self.office),
@@ -77,10 +86,23 @@ class OfficeRows:
             "insert into worktrees (office_id, host_id, path, branch_name) values (%s, %s, '/repo/wt', 'feature')",
             [self.office, self.host],
         )
+
+    def _insert_jobs(self, superuser: Connection[DictRow]) -> None:
         superuser.execute(
-            "insert into job_queue (office_id, role, title, description, created_by)"
-            " values (%s, 'BE', 'Job', 'Do.', %s)",
-            [self.office, self.operator],
+            "insert into office_leases (office_id, epoch, instance_id, user_id, expires_at)"
+            " values (%s, %s, %s, %s, now() + interval '1 hour')",
+            [self.office, self.epoch, self.instance, self.server],
+        )
+        for job, status in ((self.ready_job, "ready"), (self.failed_job, "failed"), (self.running_job, "processing")):
+            superuser.execute(
+                "insert into job_queue (id, office_id, role, title, description, status, completed_at, created_by)"
+                " values (%s, %s, 'BE', 'Job', 'Do.', %s, case when %s = 'failed' then now() end, %s)",
+                [job, self.office, status, status, self.operator],
+            )
+        superuser.execute(
+            "insert into job_attempts (id, job_id, office_id, attempt, round, epoch, session_id)"
+            " values (%s, %s, %s, 1, 1, %s, %s)",
+            [self.attempt, self.running_job, self.office, self.epoch, self.session],
         )
 
     def _insert_session(self, superuser: Connection[DictRow]) -> None:

@@ -1,0 +1,204 @@
+"""Jobs in the database: added by operators, done under the office's leading server."""
+
+from collections.abc import Sequence
+from typing import Final, Literal
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
+
+from semo_office.commands import CommandRepository, NewCommand
+from semo_office.dispatcher import typeable
+from semo_office.errors import ErrorCode
+from semo_office.leadership import Term
+from semo_office.link import Link, among, eq
+from semo_office.models import AgentCommand, AttemptStatus, Job, JobAttempt, JobStatus
+
+_IDS: Final = uuid5(NAMESPACE_URL, "semo:job-attempt")
+
+
+class NewJob(BaseModel):
+    """What an operator asks for. The client makes the id: adding it again after a lost answer does no harm."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: UUID = Field(default_factory=uuid4)
+    office_id: UUID
+    role: str
+    title: str
+    description: str
+    depends_on: tuple[UUID, ...] = ()
+    priority: int = 100
+
+
+class DueJob(BaseModel):
+    """A job that runs, or that may begin in `due_in_ms`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    job: Job
+    due_in_ms: int
+
+
+class Verdict(BaseModel):
+    """How an attempt ended. A job that did what it was to do and failed has a `reason` and no `error`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Literal[AttemptStatus.DONE, AttemptStatus.FAILED, AttemptStatus.CANCELLED]
+    error: ErrorCode | None = None
+    reason: str | None = None
+    evidence: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+_OPEN: Final = TypeAdapter(list[DueJob])
+
+
+def prompt_id_of(attempt: JobAttempt) -> UUID:
+    """The command of an attempt's prompt. It follows from job and attempt: whoever leads next finds it again."""
+    return _derived(attempt, "prompt")
+
+
+def creation_id_of(attempt: JobAttempt) -> UUID:
+    """The command that makes the attempt's own session."""
+    return _derived(attempt, "create")
+
+
+def new_session_id_of(attempt: JobAttempt) -> UUID:
+    """The session that is made when no other is idle."""
+    return _derived(attempt, "session")
+
+
+def _derived(attempt: JobAttempt, what: str) -> UUID:
+    return uuid5(_IDS, f"{attempt.job_id}:{attempt.attempt}:{what}")
+
+
+class JobService:
+    """`job_queue` and `job_attempts`. What takes a Term is for the leader, and refused with SUPERSEDED after it.
+
+    Every method raises LinkError when the office can't be reached, NotAuthenticated, and CommandError when it refuses.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    # Operators
+
+    async def add_job(self, job: NewJob) -> Job:
+        """Raises CommandError(INVALID_PAYLOAD) also for a dependency that is not in the office."""
+        row = await self._link.rpc(
+            "create_job",
+            {
+                "p_id": str(job.id),
+                "p_office_id": str(job.office_id),
+                "p_role": typeable(job.role, "role"),
+                "p_title": typeable(job.title, "title"),
+                "p_description": typeable(job.description, "description"),
+                "p_depends_on": [str(job_id) for job_id in job.depends_on],
+                "p_priority": job.priority,
+            },
+            retry=True,
+        )
+        return Job.model_validate(row)
+
+    async def cancel_job(self, job_id: UUID) -> Job:
+        """A job that runs is stopped by the leader; until then it is `processing`. Raises CommandError(CONFLICT)."""
+        return await self._operate("cancel_job", job_id)
+
+    async def retry_job(self, job_id: UUID) -> Job:
+        """Begin a new round of a job that failed or was cancelled. Raises CommandError(CONFLICT)."""
+        # Not repeated: of two, the second would be refused.
+        return Job.model_validate(await self._link.rpc("retry_job", {"p_id": str(job_id)}))
+
+    async def get_job(self, job_id: UUID) -> Job | None:
+        """None: there is no such job, or none that the caller may see."""
+        rows = await self._link.select("job_queue", filters=[eq("id", job_id)])
+        return Job.model_validate(rows[0]) if rows else None
+
+    async def get_jobs(self, office_id: UUID, statuses: Sequence[JobStatus] = tuple(JobStatus)) -> list[Job]:
+        """The office's jobs in these states, oldest first."""
+        rows = await self._link.select(
+            "job_queue", filters=[eq("office_id", office_id), among("status", statuses)], order=["created_at", "id"]
+        )
+        return [Job.model_validate(row) for row in rows]
+
+    async def get_attempts(self, job_id: UUID) -> list[JobAttempt]:
+        """The tries of a job, the first one first."""
+        rows = await self._link.select("job_attempts", filters=[eq("job_id", job_id)], order=["attempt"])
+        return [JobAttempt.model_validate(row) for row in rows]
+
+    # The leader
+
+    async def open_jobs(self, term: Term) -> list[DueJob]:
+        """What runs and what is ready, most urgent first."""
+        return _OPEN.validate_python(await self._lead("open_jobs", term, {}))
+
+    async def begin_attempt(self, term: Term, job_id: UUID) -> JobAttempt:
+        """The attempt that runs, else a new one. Raises CommandError(CONFLICT): the job is not ready any more."""
+        return JobAttempt.model_validate(await self._lead("begin_attempt", term, {"p_job_id": str(job_id)}))
+
+    async def acquire_session(self, term: Term, attempt: JobAttempt, profile: str) -> UUID:
+        """A session for this attempt alone; one with the id `new_session_id_of(attempt)` is yet to be created."""
+        row = await self._lead(
+            "acquire_session",
+            term,
+            {
+                "p_attempt_id": str(attempt.id),
+                "p_profile": profile,
+                "p_new_session_id": str(new_session_id_of(attempt)),
+            },
+        )
+        return UUID(str(row))
+
+    async def finish_attempt(
+        self, term: Term, attempt: JobAttempt, verdict: Verdict, *, retry_in_ms: int | None = None
+    ) -> Job:
+        """What became of it; again is no error. `retry_in_ms`: a job that failed is ready again then, None: never."""
+        row = await self._lead(
+            "finish_attempt",
+            term,
+            {
+                "p_attempt_id": str(attempt.id),
+                "p_status": verdict.status,
+                "p_error": verdict.error,
+                "p_reason": verdict.reason,
+                "p_evidence": verdict.evidence,
+                "p_retry_in_ms": retry_in_ms,
+            },
+        )
+        return Job.model_validate(row)
+
+    def commands(self, term: Term, attempt: JobAttempt) -> "JobCommands":
+        """The commands of an attempt, written under the leader's term."""
+        return JobCommands(self._link, term, attempt)
+
+    async def _operate(self, function: str, job_id: UUID) -> Job:
+        return Job.model_validate(await self._link.rpc(function, {"p_id": str(job_id)}, retry=True))
+
+    async def _lead(self, function: str, term: Term, arguments: dict[str, JsonValue]) -> JsonValue:
+        return await self._link.rpc(function, {**term.to_json(), **arguments}, retry=True)
+
+
+class JobCommands(CommandRepository):
+    """Commands in the name of whoever added the job, for the attempt's session only."""
+
+    def __init__(self, link: Link, term: Term, attempt: JobAttempt) -> None:
+        super().__init__(link)
+        self._term = term
+        self._attempt_id = attempt.id
+
+    async def create_command(self, command: NewCommand) -> AgentCommand:
+        """Raises CommandError: SUPERSEDED, CANCELLED for a prompt of a job that was cancelled."""
+        row = await self._link.rpc(
+            "create_job_command",
+            {
+                **self._term.to_json(),
+                "p_attempt_id": str(self._attempt_id),
+                "p_id": str(command.id),
+                "p_command_type": command.command_type,
+                "p_payload": command.payload,
+                "p_session_id": str(command.session_id),
+                "p_start_by_ms": command.start_by_ms,
+            },
+            retry=True,
+        )
+        return AgentCommand.model_validate(row)

@@ -1,0 +1,41 @@
+"""Jobs on a machine, by the command line."""
+
+from typing import Any
+
+from tests.acceptance.machine import Machine, eventually
+
+JOB_S = 40.0
+
+
+def add(machine: Machine, title: str, description: str, *after: str, role: str = "BE", stdin: bytes = b"") -> str:
+    depends_on = [word for job_id in after for word in ("--depends-on", job_id)]
+    arguments = ["--role", role, "--title", title, "--description", description, *depends_on]
+    ended = machine.semo("job", "add", *arguments, "--json", stdin=stdin)
+    assert ended.code == 0, ended
+    job_id: str = ended.json["id"]
+    return job_id
+
+
+def show(machine: Machine, job_id: str) -> dict[str, Any]:
+    ended = machine.semo("job", "show", job_id, "--json")
+    assert ended.code == 0, ended
+    job: dict[str, Any] = ended.json
+    return job
+
+
+def await_status(machine: Machine, job_id: str, status: str) -> dict[str, Any]:
+    """The job once it is in this state; the command line is too slow to ask it all the time."""
+
+    def look() -> bool:
+        rows = machine.ask(lambda link: link.select("job_queue"))
+        return any(row["id"] == job_id and row["status"] == status for row in rows)
+
+    eventually(look, f"the job {job_id} is {status}", within=JOB_S)
+    return show(machine, job_id)
+
+
+def prompts_of(machine: Machine, job: dict[str, Any]) -> list[list[str]]:
+    """The receipts of every prompt that was sent for a job, step by step."""
+    sent = {attempt["command_id"] for attempt in job["attempts"]}
+    events = machine.ask(lambda link: link.select("agent_command_events", order=["id"]))
+    return [[str(event["stage"]) for event in events if event["command_id"] == command_id] for command_id in sent]

@@ -1,0 +1,128 @@
+"""What the orchestrator decides: done or not, and whether a job is tried again."""
+
+from uuid import UUID
+
+import pytest
+from pydantic import JsonValue
+
+from semo_office.errors import ErrorCode
+from semo_office.jobs import Verdict, creation_id_of, new_session_id_of, prompt_id_of
+from semo_office.models import AgentCommandResult, AttemptStatus, JobAttempt
+from semo_office.orchestrator import EVIDENCE_CHARACTERS, judge, pause_before_retry
+from tests.unit.semo_office.fakes import EPOCH
+
+JOB, COMMAND = UUID(int=1), UUID(int=2)
+
+
+def result(error: ErrorCode | None = None, **facts: JsonValue) -> AgentCommandResult:
+    return AgentCommandResult(
+        id=UUID(int=3),
+        command_id=COMMAND,
+        success=error is None,
+        result=facts,
+        error=error,
+        message="why" if error else None,
+        created_at=EPOCH,
+    )
+
+
+def attempt(number: int, error: ErrorCode | None = None, *, round_: int = 1, sent: bool = False) -> JobAttempt:
+    return JobAttempt(
+        id=UUID(int=number),
+        job_id=JOB,
+        attempt=number,
+        round=round_,
+        status=AttemptStatus.FAILED if error else AttemptStatus.RUNNING,
+        command_id=COMMAND if sent else None,
+        error=error,
+        started_at=EPOCH,
+    )
+
+
+def failed(error: ErrorCode) -> Verdict:
+    return Verdict(status=AttemptStatus.FAILED, error=error)
+
+
+# Done or not
+
+
+def test_exit_status_0_is_done() -> None:
+    verdict = judge(result(exit_status=0, output="built", duration_ms=12))
+    assert verdict == Verdict(
+        status=AttemptStatus.DONE, evidence={"exit_status": 0, "output": "built", "duration_ms": 12}
+    )
+
+
+@pytest.mark.parametrize(("exit_status", "reason"), [(3, "exit 3"), (None, "It ended without an exit status.")])
+def test_any_other_end_of_the_turn_is_a_failure_that_is_not_tried_again(exit_status: int | None, reason: str) -> None:
+    verdict = judge(result(exit_status=exit_status, output="done, completed, success"))
+    assert (verdict.status, verdict.error, verdict.reason) == (AttemptStatus.FAILED, None, reason)
+    assert pause_before_retry(verdict, [attempt(1)]) is None
+
+
+def test_a_prompt_that_failed_on_its_way_fails_with_its_code() -> None:
+    verdict = judge(result(ErrorCode.INDETERMINATE))
+    assert (verdict.status, verdict.error, verdict.reason) == (AttemptStatus.FAILED, ErrorCode.INDETERMINATE, "why")
+
+
+def test_a_turn_that_was_cancelled_is_no_failure() -> None:
+    assert judge(result(ErrorCode.CANCELLED, exit_status=130)).status is AttemptStatus.CANCELLED
+
+
+def test_evidence_is_the_end_of_the_output() -> None:
+    lines = [f"line {number}" for number in range(100)]
+    assert judge(result(exit_status=0, output="\n".join(lines))).evidence["output"] == "\n".join(lines[-20:])
+    long = judge(result(exit_status=0, output="x" * 10_000)).evidence["output"]
+    assert long == "x" * EVIDENCE_CHARACTERS
+
+
+# Tried again or not
+
+
+def test_a_launch_is_tried_three_times_more_and_each_pause_is_longer() -> None:
+    tries = [attempt(number, ErrorCode.LAUNCH_FAILED) for number in range(1, 5)]
+    pauses = [pause_before_retry(failed(ErrorCode.LAUNCH_FAILED), tries[:count]) for count in range(1, 5)]
+    assert pauses == [2_000, 4_000, 8_000, None]
+
+
+def test_a_crash_is_tried_once_more_at_once() -> None:
+    crash = failed(ErrorCode.SESSION_EXITED)
+    first = attempt(1, ErrorCode.SESSION_EXITED, sent=True)
+    assert pause_before_retry(crash, [first]) == 0
+    assert pause_before_retry(crash, [first, attempt(2, ErrorCode.SESSION_EXITED, sent=True)]) is None
+
+
+def test_what_may_have_arrived_is_never_sent_again() -> None:
+    assert pause_before_retry(failed(ErrorCode.INDETERMINATE), [attempt(1, sent=True)]) is None
+
+
+def test_a_start_that_took_too_long_is_tried_again_but_a_turn_is_not() -> None:
+    timeout = failed(ErrorCode.TIMEOUT)
+    assert pause_before_retry(timeout, [attempt(1)]) == 0
+    assert pause_before_retry(timeout, [attempt(1, sent=True)]) is None
+
+
+def test_a_retry_by_hand_begins_to_count_anew() -> None:
+    crash = failed(ErrorCode.SESSION_EXITED)
+    before = [attempt(number, ErrorCode.SESSION_EXITED) for number in (1, 2)]
+    assert pause_before_retry(crash, [*before, attempt(3, round_=2)]) == 0
+
+
+def test_other_failures_are_counted_for_themselves() -> None:
+    attempts = [attempt(1, ErrorCode.LAUNCH_FAILED), attempt(2, sent=True)]
+    assert pause_before_retry(failed(ErrorCode.SESSION_EXITED), attempts) == 0
+
+
+@pytest.mark.parametrize("code", [ErrorCode.CANCELLED, ErrorCode.FORBIDDEN, ErrorCode.INVALID_PAYLOAD])
+def test_what_would_be_the_same_again_is_not_tried_again(code: ErrorCode) -> None:
+    assert pause_before_retry(failed(code), [attempt(1)]) is None
+
+
+# Found again
+
+
+def test_the_ids_of_an_attempt_follow_from_job_and_number_alone() -> None:
+    first, again = attempt(1), attempt(1).model_copy(update={"id": UUID(int=99), "round": 2})
+    ids = [prompt_id_of(first), creation_id_of(first), new_session_id_of(first)]
+    assert ids == [prompt_id_of(again), creation_id_of(again), new_session_id_of(again)]
+    assert len({*ids, prompt_id_of(attempt(2))}) == 4
