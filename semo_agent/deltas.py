@@ -23,6 +23,7 @@ class Sent:
     base: int
     rows: tuple[str, ...]
     cursor: tuple[int, int] | None
+    cursor_row: int
     alternate: bool
     title: str
     size: Size
@@ -54,6 +55,7 @@ def sent_after(sent: Sent | None, screen: Screen) -> Sent:
         base=screen.base,
         rows=tuple(row.styled for row in screen.rows),
         cursor=cursor_of(screen),
+        cursor_row=screen.cursor_row,
         alternate=screen.alternate,
         title=screen.title,
         size=screen.size,

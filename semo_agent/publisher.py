@@ -186,6 +186,7 @@ class Publisher:
             cols=screen.size.cols,
             screen_rows=len(screen.rows),
             cursor=cursor_of(screen),
+            cursor_row=screen.cursor_row,
             alternate=screen.alternate,
             title=screen.title[:TITLE_LONGEST],
             at_ms=self._now_ms(),

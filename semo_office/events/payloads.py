@@ -32,7 +32,8 @@ class SessionOutput(BaseModel):
     """From row `first` of `epoch` on, the output of a session is exactly these rows, and nothing comes after them.
 
     Committed lines and the live screen share one numbering: rows `base` to `base + screen_rows - 1` are the screen.
-    `rows` carry colour as SGR; `cursor` is (row on the screen, column), None: hidden. `seq` counts the messages of one
+    `rows` carry colour as SGR; `cursor` is (row on the screen, column), None: hidden; `cursor_row` is its row in either
+    case. `seq` counts the messages of one
     session by one process of its agent (`instance`). at_ms: when it was read there, Unix time. What is too long for
     one message goes on in the next.
     """
@@ -50,6 +51,7 @@ class SessionOutput(BaseModel):
     cols: int
     screen_rows: int
     cursor: tuple[int, int] | None
+    cursor_row: int
     alternate: bool
     title: str
     at_ms: int
