@@ -216,7 +216,9 @@ class Agent:
 
     def _make_publisher(self) -> Publisher:
         return Publisher(
-            self._host,
+            self._host.terminal,
+            self._host.sessions,
+            self._office,
             SessionRealtimeEvents(self._link),
             instance=self._record.instance_id,
             budget=Budget(read_message_rate(), time.monotonic),

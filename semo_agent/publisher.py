@@ -26,13 +26,14 @@ from semo_agent.deltas import (
     sent_after,
 )
 from semo_agent.errors import TabNotFound, TerminalDied, TerminalError
-from semo_agent.host import Host
+from semo_agent.host import Sessions
 from semo_agent.session import Session
 from semo_agent.stopping import Stop
-from semo_agent.terminals.base import Screen
+from semo_agent.terminals.base import Line, Screen
 from semo_office.errors import LinkError
 from semo_office.events import LastLine, SessionOutput
 from semo_office.link import Timing
+from semo_office.models import SessionInfo
 
 TICK_S: Final = 0.03
 LAST_LINES_S: Final = 1.0
@@ -43,6 +44,20 @@ OUTPUT_OVERHEAD: Final = 1200
 TITLE_LONGEST: Final = 100
 
 _log = structlog.get_logger(__name__)
+
+
+class Screens(Protocol):
+    """What of a terminal is read. Raises TerminalError."""
+
+    async def screen(self, tab_id: str) -> Screen: ...
+
+    async def lines(self, tab_id: str, first: int, last: int, *, epoch: int | None = None) -> Sequence[Line]: ...
+
+
+class SessionRows(Protocol):
+    """Tells which office a session belongs to."""
+
+    async def session(self, session_id: UUID) -> SessionInfo | None: ...
 
 
 class OutputEvents(Protocol):
@@ -59,9 +74,20 @@ class Publisher:
     """The output of this host's sessions, for whoever watches. `instance`: this process of the agent."""
 
     def __init__(
-        self, host: Host, events: OutputEvents, *, instance: UUID, budget: Budget, stop: Stop, timing: Timing
+        self,
+        terminal: Screens,
+        sessions: Sessions,
+        rows: SessionRows,
+        events: OutputEvents,
+        *,
+        instance: UUID,
+        budget: Budget,
+        stop: Stop,
+        timing: Timing,
     ) -> None:
-        self._host = host
+        self._terminal = terminal
+        self._sessions = sessions
+        self._rows = rows
         self._events = events
         self._instance = instance
         self._budget = budget
@@ -151,7 +177,7 @@ class Publisher:
     async def _read_all(self, session_ids: Iterable[UUID]) -> list[SessionOutput]:
         outputs: list[SessionOutput] = []
         for session_id in session_ids:
-            session = self._host.sessions.find(session_id)
+            session = self._sessions.find(session_id)
             if session is None or session.tab_id is None:
                 continue
             try:
@@ -162,7 +188,7 @@ class Publisher:
 
     async def _read(self, session: Session, tab_id: str) -> list[SessionOutput]:
         """What the watchers of a session do not know."""
-        terminal, sent = self._host.terminal, self._sent.get(session.id)
+        terminal, sent = self._terminal, self._sent.get(session.id)
         screen = await terminal.screen(tab_id)
         first = first_needed(sent, screen)
         committed = await terminal.lines(tab_id, first, screen.base, epoch=screen.epoch) if first < screen.base else ()
@@ -204,11 +230,11 @@ class Publisher:
         return [line for each in due if (line := await self._last_line(each)) is not None]
 
     async def _last_line(self, session_id: UUID) -> LastLine | None:
-        session = self._host.sessions.find(session_id)
+        session = self._sessions.find(session_id)
         if session is None or session.tab_id is None:
             return None
         try:
-            screen = await self._host.terminal.screen(session.tab_id)
+            screen = await self._terminal.screen(session.tab_id)
         except TerminalError as err:
             self._note_unreadable(session, err)
             return None
@@ -218,8 +244,8 @@ class Publisher:
     async def _learn_offices(self, session_ids: Iterable[UUID]) -> None:
         """A session is shown to its own office only, whatever a watcher asks for."""
         for each in [each for each in session_ids if each not in self._office_of]:
-            if self._host.sessions.find(each) is not None:
-                row = await self._host.office.session(each)
+            if self._sessions.find(each) is not None:
+                row = await self._rows.session(each)
                 self._office_of[each] = None if row is None else row.office_id
 
     def _of_office(self, audience: Audience, session_ids: Iterable[UUID]) -> set[UUID]:
