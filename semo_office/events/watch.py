@@ -58,7 +58,7 @@ class OutputWatch:
         if self._renewing is not None:
             self._renewing.cancel()
             # What it failed with was raised where it was read, or comes too late for anybody.
-            await asyncio.wait([self._renewing])
+            await asyncio.gather(self._renewing, return_exceptions=True)
 
     def show(self, session_ids: Iterable[UUID]) -> None:
         """Watch these from now on, and no others. None of them: only `last_lines` come."""

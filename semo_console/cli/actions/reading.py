@@ -107,7 +107,7 @@ class _Following:
                     await self._catch_up()
         finally:
             output.cancel()
-            await asyncio.wait({output})
+            await asyncio.gather(output, return_exceptions=True)
         ended.result()
         await self._finish()
 
@@ -153,7 +153,7 @@ async def _ending_of(desk: OperatorDesk, session: SessionInfo) -> AsyncIterator[
         yield waiting
     finally:
         waiting.cancel()
-        await asyncio.wait({waiting})
+        await asyncio.gather(waiting, return_exceptions=True)
 
 
 async def _read_on(desk: OperatorDesk, session: SessionInfo, wanted: GetOutput, follower: Follower) -> Output | None:
