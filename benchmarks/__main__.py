@@ -3,11 +3,13 @@
 import asyncio
 import sys
 
-from benchmarks import send_text, startup
+from benchmarks import output, send_text, startup
 from benchmarks.office import bench_office
 
 
 def main() -> None:
+    with bench_office() as office:
+        _print("output, as it is watched", asyncio.run(output.measure(office)))
     with bench_office() as office:
         _print("send_text, one command after the other", asyncio.run(send_text.measure(office)))
         _print("start", startup.measure(office))

@@ -26,14 +26,14 @@ class BenchOffice:
 
 
 @contextmanager
-def bench_office() -> Iterator[BenchOffice]:
+def bench_office(terminal: str = "pty") -> Iterator[BenchOffice]:
+    """terminal: as `semo up --terminal` takes it."""
     # A short path: sockets below it must fit into 108 bytes.
     home = Path(tempfile.mkdtemp(prefix="semo-bench-"))
     environment = {**os.environ, "HOME": str(home), "SEMO_STATE_DIR": str(home / "state")}
     try:
-        done = _semo(
-            "up", "--headless", "--json", "--port", "0", "--terminal", "pty", environment=environment, folder=home
-        )
+        up = ("up", "--headless", "--json", "--port", "0", "--terminal", terminal)
+        done = _semo(*up, environment=environment, folder=home)
         said = json.loads(done)
         yield BenchOffice(UUID(said["office_id"]), UUID(said["session_id"]), Path(said["state_dir"]), environment)
     finally:

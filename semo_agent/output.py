@@ -35,18 +35,37 @@ async def turn_output(terminal: Terminal, tab_id: str, turn: Turn, facts: TurnFa
 async def last_rows(terminal: Terminal, tab_id: str, wanted: GetOutput) -> Result:
     """Committed lines and the live screen below them, without the blank rows at its end.
 
-    `next_line` is where the live screen begins: what stands before it will not change any more.
+    `next_line` is where the live screen begins: what stands before it will not change any more. Who reads on in an
+    epoch that is over gets the rest of that one first, then the epochs after it.
     """
     screen = await terminal.screen(tab_id)
+    if (earlier := await _earlier_rows(terminal, tab_id, wanted, screen.epoch)) is not None:
+        return _result(screen, earlier, wanted, earlier[0].epoch, earlier[-1].number + 1)
     first = _first_wanted(wanted, screen)
     committed = await terminal.lines(tab_id, first, screen.base, epoch=screen.epoch) if first < screen.base else ()
     rows = _chosen([row for row in (*committed, *_live_rows(screen)) if row.number >= first], wanted)
+    return _result(screen, rows, wanted, screen.epoch, min(screen.base, rows[-1].number + 1 if rows else first))
+
+
+async def _earlier_rows(terminal: Terminal, tab_id: str, wanted: GetOutput, now: int) -> Sequence[Line] | None:
+    """The next rows of the epochs before the present one; None: there are none, or nobody asks for them."""
+    if wanted.since_line is None or wanted.epoch is None:
+        return None
+    first = wanted.since_line
+    for epoch in range(wanted.epoch, now):
+        lines = await terminal.lines(tab_id, first, first + wanted.lines, epoch=epoch)
+        if rows := list(_fitting(list(lines), wanted)):
+            return rows
+        first = 0
+    return None
+
+
+def _result(screen: Screen, rows: Sequence[Line], wanted: GetOutput, epoch: int, next_line: int) -> Result:
     texts: list[JsonValue] = [_text(row, wanted) for row in rows]
-    next_line = min(screen.base, rows[-1].number + 1 if rows else first)
     return {
         "output": "\n".join(_text(row, wanted) for row in rows),
         "lines": texts,
-        "epoch": screen.epoch,
+        "epoch": epoch,
         "first_line": rows[0].number if rows else next_line,
         "next_line": next_line,
         "cursor": [screen.cursor_row, screen.cursor_col],

@@ -194,6 +194,25 @@ def test_output_that_is_followed_comes_once_and_in_order(running: Machine) -> No
     assert [int(line) for line in lines if line.isdecimal()] == [*range(1000, 1301), 2000]
 
 
+def test_output_that_is_followed_skips_nothing_however_fast_it_comes(running: Machine) -> None:
+    session_id = running.new_session()
+    running.send(session_id, "echo begun")
+    follower = running.begin("output", "-f", session_id)
+    shown = [_read_until(follower, "begun")]
+    # More than the stream brings at once, and more of it in an epoch that is over when it is read.
+    running.send(session_id, "seq 100000 112000; printf '\\e[H\\e[2J\\e[3J'; seq 200000 200400")
+    shown.append(_read_until(follower, "200400"))
+    running.send(session_id, "exit")
+    out, err = follower.communicate(timeout=20)
+    assert follower.returncode == 0, err
+    numbers = [int(line) for line in "".join([*shown, out.decode()]).splitlines() if line.isdecimal()]
+    # What was still on the screen when it was cleared is no line of the log.
+    first, second = [n for n in numbers if n < 200000], [n for n in numbers if n >= 200000]
+    assert first == list(range(100000, 100000 + len(first)))
+    assert len(first) > 12001 - 45
+    assert second == list(range(200000, 200401))
+
+
 def _read_until(process: subprocess.Popen[bytes], last: str) -> str:
     """What the process prints, up to the line `last`; the test's own time limit bounds the wait."""
     assert process.stdout is not None

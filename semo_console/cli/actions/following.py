@@ -1,6 +1,11 @@
 """What is new in the output of a session, from one reading to the next."""
 
+import re
 from dataclasses import dataclass, field
+
+from semo_office.events import SessionOutput
+
+_SGR = re.compile("\x1b\\[[0-9;:]*m")
 
 
 @dataclass(frozen=True)
@@ -12,9 +17,23 @@ class Reading:
     lines: tuple[str, ...]
     settled: int
 
+    @classmethod
+    def of(cls, output: SessionOutput) -> "Reading":
+        """Rows above the cursor are settled. An alternate screen is a picture, not output: none of it is."""
+        rows = output.rows[: max(output.base - output.first, 0)] if output.alternate else output.rows
+        settled = output.base + (0 if output.alternate else output.cursor_row)
+        return cls(output.epoch, output.first, tuple(_SGR.sub("", row).rstrip(" ") for row in rows), settled)
+
     @property
     def next_line(self) -> int:
         return self.first_line + len(self.lines)
+
+    def without_blank_end(self) -> "Reading":
+        """The same without the rows below the last that holds something."""
+        lines = list(self.lines)
+        while lines and not lines[-1]:
+            lines.pop()
+        return Reading(self.epoch, self.first_line, tuple(lines), self.settled)
 
 
 @dataclass(frozen=True)
@@ -33,6 +52,10 @@ class Follower:
 
     epoch: int | None = field(default=None)
     next_line: int = field(default=0)
+
+    def continues(self, reading: Reading) -> bool:
+        """Nothing lies between what was told and this reading."""
+        return self.epoch == reading.epoch and reading.first_line <= self.next_line
 
     def take(self, reading: Reading, *, last: bool = False) -> News:
         """The news in a reading; in the `last` one all rows are settled."""

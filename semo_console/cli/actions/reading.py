@@ -1,5 +1,8 @@
 """`semo output`: what a session has printed."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -13,10 +16,12 @@ from semo_console.cli.exits import ExitCode
 from semo_console.errors import ConsoleError
 from semo_office.commands import OutcomeKind
 from semo_office.errors import CommandError, ErrorCode
+from semo_office.events import OutputWatch, SessionOutput, SessionRealtimeEvents
 from semo_office.locations import StateFolder
 from semo_office.models import AgentCommandResult, GetOutput, SessionInfo, SessionStatus
 
-LOOK_EVERY_S = 0.5
+LOOK_EVERY_S = 15.0
+"""A look without being told: hints and messages can be lost."""
 MANY_LINES = 10_000
 ANSWER_S = 30.0
 """How long the agent may take to answer; it does so at once whatever the program does."""
@@ -70,21 +75,85 @@ async def _read_once(desk: OperatorDesk, named: str | None, chosen: str, lines: 
 
 async def _follow(desk: OperatorDesk, named: str | None, chosen: str, lines: int, as_json: bool) -> None:
     session = await _find(desk, named, chosen)
-    follower = Follower()
-    wanted = GetOutput(lines=lines)
-    async with desk.link.expect(session.office_id, ("agent_sessions", session.session_id)) as change:
+    watching = SessionRealtimeEvents(desk.link).watch_output(session.office_id, [session.session_id])
+    async with watching as watch, _ending_of(desk, session) as ended:
+        await _Following(desk, session, as_json).run(watch, ended, GetOutput(lines=lines))
+
+
+class _Following:
+    """Tells each settled row of a session once and in order.
+
+    The stream brings them as they come. What it passed over in a flood, or lost on the way, is read by command.
+    """
+
+    def __init__(self, desk: OperatorDesk, session: SessionInfo, as_json: bool) -> None:
+        self._desk = desk
+        self._session = session
+        self._as_json = as_json
+        self._follower = Follower()
+        self._newest: Reading | None = None
+
+    async def run(self, watch: OutputWatch, ended: "asyncio.Task[None]", wanted: GetOutput) -> None:
+        await self._catch_up(wanted)
+        output = asyncio.ensure_future(anext(watch))
+        try:
+            while not ended.done():
+                await asyncio.wait({output, ended}, timeout=LOOK_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
+                if output.done():
+                    await self._take(output.result())
+                    output = asyncio.ensure_future(anext(watch))
+                elif not ended.done():
+                    # The last message before a silence may have been lost.
+                    await self._catch_up()
+        finally:
+            output.cancel()
+            await asyncio.gather(output, return_exceptions=True)
+        ended.result()
+        await self._finish()
+
+    async def _take(self, output: SessionOutput) -> None:
+        self._newest = Reading.of(output)
+        if self._follower.continues(self._newest):
+            _tell(self._follower.take(self._newest), self._as_json)
+        else:
+            await self._catch_up()
+
+    async def _finish(self) -> None:
+        """What the session left on its screen; after it was closed, as the stream showed it last."""
+        if await self._catch_up(last=True) or self._newest is None:
+            return
+        if self._follower.continues(self._newest):
+            _tell(self._follower.take(self._newest.without_blank_end(), last=True), self._as_json)
+
+    async def _catch_up(self, wanted: GetOutput | None = None, *, last: bool = False) -> bool:
+        """Read by command all that there is; False: the session's terminal is gone."""
         while True:
-            # Asked before the output is read: what was printed until the end is then in that reading.
-            ended = await _has_ended(desk, session)
-            output = await _read_on(desk, session, wanted, follower)
+            follower = self._follower
+            wanted = wanted or GetOutput(epoch=follower.epoch, since_line=follower.next_line, lines=MANY_LINES)
+            output = await _read_on(self._desk, self._session, wanted, follower)
             if output is None:
-                return
-            _tell(follower.take(output.to_reading(), last=ended and not output.may_go_on), as_json)
-            wanted = GetOutput(epoch=follower.epoch, since_line=follower.next_line, lines=MANY_LINES)
-            if not output.may_go_on and ended:
-                return
+                return False
+            _tell(follower.take(output.to_reading(), last=last and not output.may_go_on), self._as_json)
             if not output.may_go_on:
+                return True
+            wanted = None
+
+
+@asynccontextmanager
+async def _ending_of(desk: OperatorDesk, session: SessionInfo) -> AsyncIterator["asyncio.Task[None]"]:
+    """A task that is done when the session has ended."""
+
+    async def wait() -> None:
+        async with desk.link.expect(session.office_id, ("agent_sessions", session.session_id)) as change:
+            while not await _has_ended(desk, session):
                 await change.next(LOOK_EVERY_S)
+
+    waiting = asyncio.create_task(wait(), name=f"end of {session.session_id}")
+    try:
+        yield waiting
+    finally:
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
 
 
 async def _read_on(desk: OperatorDesk, session: SessionInfo, wanted: GetOutput, follower: Follower) -> Output | None:

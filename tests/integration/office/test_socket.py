@@ -9,7 +9,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg.types.json import Jsonb
-from pydantic import SecretStr
+from pydantic import JsonValue, SecretStr
 
 from semo_office.errors import LinkError
 from semo_office.link import Timing
@@ -30,6 +30,8 @@ class FarSide(Protocol):
     async def open(self, inbox: Inbox) -> HintSocket: ...
 
     async def hint(self, table: str, key: str, version: int) -> None: ...
+
+    async def broadcast(self, name: str, payload: dict[str, JsonValue]) -> None: ...
 
     async def refuse(self) -> None:
         """Let nobody join from now on."""
@@ -53,6 +55,10 @@ class FakeFarSide:
     async def hint(self, table: str, key: str, version: int) -> None:
         assert self.socket is not None
         self.socket.hint(table, key, version)
+
+    async def broadcast(self, name: str, payload: dict[str, JsonValue]) -> None:
+        assert self.socket is not None
+        self.socket.broadcast(name, payload)
 
     async def refuse(self) -> None:
         self.refusal = "forbidden"
@@ -80,6 +86,10 @@ class RealFarSide:
         async with await psycopg.AsyncConnection.connect(self._hub.superuser_conninfo, autocommit=True) as connection:
             payload = Jsonb({"table": table, "id": key, "version": version})
             await connection.execute("select realtime.send(%s, 'hint', %s, true)", [payload, self.topic])
+
+    async def broadcast(self, name: str, payload: dict[str, JsonValue]) -> None:
+        async with await psycopg.AsyncConnection.connect(self._hub.superuser_conninfo, autocommit=True) as connection:
+            await connection.execute("select realtime.send(%s, %s, %s, true)", [Jsonb(payload), name, self.topic])
 
     async def refuse(self) -> None:
         async with await psycopg.AsyncConnection.connect(self._hub.superuser_conninfo, autocommit=True) as connection:
@@ -126,6 +136,21 @@ async def test_what_is_hinted_after_the_join_arrives(far_side: FarSide) -> None:
     await ring(inbox)
     assert list(inbox.hints) == [Hint("agent_commands", "key", 7)]
     await socket.close()
+
+
+async def test_what_is_sent_reaches_the_others_on_the_topic(far_side: FarSide) -> None:
+    inbox = Inbox()
+    socket = await far_side.open(inbox)
+    await socket.join(far_side.topic)
+    await far_side.broadcast("output", {"text": "한글 \x1b[1m"})
+    await ring(inbox)
+    assert [(heard.name, heard.payload["text"]) for heard in inbox.broadcasts] == [("output", "한글 \x1b[1m")]
+    assert not inbox.hints
+    await socket.send("output", {"text": "from here"})
+    assert socket.fault() is None
+    await socket.close()
+    with pytest.raises(LinkError, match="not connected"):
+        await socket.send("output", {"text": "too late"})
 
 
 async def test_a_refused_join_is_an_error(far_side: FarSide) -> None:

@@ -8,7 +8,7 @@ import heapq
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from pydantic import SecretStr
+from pydantic import JsonValue, SecretStr
 
 from semo_office.config import Credentials
 from semo_office.errors import LinkError
@@ -80,6 +80,7 @@ class FakeSocket:
         self.refusal = refusal
         self.topic: str | None = None
         self.tokens: list[str] = []
+        self.sent: list[tuple[str, dict[str, JsonValue]]] = []
         self.closed = False
         self.dead = False
 
@@ -87,6 +88,11 @@ class FakeSocket:
         if self.refusal or self.closed:
             raise LinkError(f"The office's Realtime refuses {topic}: {self.refusal or 'closed'}.")
         self.topic = topic
+
+    async def send(self, name: str, payload: dict[str, JsonValue]) -> None:
+        if fault := self.fault():
+            raise LinkError(f"The office's Realtime is not connected: {fault}.")
+        self.sent.append((name, payload))
 
     async def renew(self, token: SecretStr) -> None:
         self.tokens.append(token.get_secret_value())
@@ -104,6 +110,10 @@ class FakeSocket:
 
     def canary(self) -> None:
         self.inbox.hear_ring({"event": "canary", "payload": {}})
+
+    def broadcast(self, name: str, payload: dict[str, JsonValue]) -> None:
+        """Somebody else sends this."""
+        self.inbox.hear_broadcast({"event": name, "payload": payload})
 
     def break_down(self, reason: str = "CLOSED") -> None:
         self.dead = True

@@ -8,9 +8,9 @@ from uuid import UUID
 import pytest
 
 from semo_office.config import Credentials
-from semo_office.errors import ConfigurationError
+from semo_office.errors import ConfigurationError, LinkError
 from semo_office.link.hints import FLAPPING_S, RENEW_BEFORE, WATCHDOG_S, OfficeHints
-from semo_office.link.socket import Hint
+from semo_office.link.socket import Broadcast, Hint
 from tests.unit.semo_office.fakes import EPOCH, FakeSockets, ManualTime, make_credentials, settle
 
 OFFICE = UUID(int=1)
@@ -95,6 +95,55 @@ async def test_a_broadcast_that_is_no_hint_is_passed_over() -> None:
         await settle()
         assert len(recorder.hints) == 1
         assert hints.joined
+
+
+@dataclass(eq=False)
+class Ear:
+    heard: list[Broadcast] = field(default_factory=list)
+    gaps: int = 0
+
+    def on_broadcast(self, broadcast: Broadcast) -> None:
+        self.heard.append(broadcast)
+
+    def on_gap(self) -> None:
+        self.gaps += 1
+
+    def on_change(self) -> None:
+        pass
+
+
+async def test_broadcasts_reach_who_hears_and_are_no_hints() -> None:
+    sockets, ear = FakeSockets(), Ear()
+    async with supervised(sockets, ManualTime()) as (hints, recorder):
+        hints.hear(ear)
+        sockets.last.broadcast("output", {"a": 1})
+        await settle()
+        hints.unhear(ear)
+        sockets.last.broadcast("output", {"a": 2})
+        await settle()
+        assert ear.heard == [Broadcast("output", {"a": 1})]
+        assert recorder.hints == []
+
+
+async def test_more_broadcasts_than_the_inbox_holds_become_a_gap() -> None:
+    sockets, ear = FakeSockets(), Ear()
+    async with supervised(sockets, ManualTime()) as (hints, _):
+        hints.hear(ear)
+        for number in range(500):
+            sockets.last.broadcast("output", {"n": number})
+        await settle()
+        assert (len(ear.heard), ear.gaps) == (200, 1)
+
+
+async def test_what_is_sent_goes_out_while_the_topic_is_joined_and_is_an_error_else() -> None:
+    time, sockets = ManualTime(), FakeSockets()
+    async with supervised(sockets, time) as (hints, _):
+        await hints.send("output", {"a": 1})
+        assert sockets.last.sent == [("output", {"a": 1})]
+        sockets.last.break_down()
+        await settle()
+        with pytest.raises(LinkError):
+            await hints.send("output", {"a": 2})
 
 
 async def test_more_hints_than_the_inbox_holds_become_a_gap() -> None:
