@@ -618,6 +618,12 @@ begin
                 'No agent ran on its host in time. Start one there with `semo up`.', null);
         elsif v_command.status = 'pending' then
             perform semo.finish_command(v_command, 'system', false, null, 'timeout', 'It did not begin in time.', null);
+        -- Given back it would wait for ever: nobody ends what comes after the end of its session.
+        elsif v_command.stage = 'claimed' and exists (
+            select 1 from public.agent_sessions s where s.session_id = v_command.session_id and s.status = 'terminated'
+        ) then
+            perform semo.finish_command(v_command, 'system', false, null, 'session_exited',
+                'The session ended before this was sent.', null);
         elsif v_command.stage = 'claimed' and v_command.attempt < 3 then
             perform set_config('semo.expiring', 'on', true);
             update public.agent_commands c set
