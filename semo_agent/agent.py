@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from semo_agent.budget import Budget
 from semo_agent.errors import Stopping, Superseded
 from semo_agent.failpoints import Failpoints
 from semo_agent.host import Host, Sessions
@@ -22,6 +23,7 @@ from semo_agent.journal import Journal
 from semo_agent.lease import Lease
 from semo_agent.office import LinkedOffice
 from semo_agent.profiles.profile import Profiles
+from semo_agent.publisher import Publisher
 from semo_agent.reconciliation import Reconciliation
 from semo_agent.records import SessionRecords
 from semo_agent.stopping import Stop, Tasks
@@ -29,7 +31,8 @@ from semo_agent.subscriber import OfficeSubscriber
 from semo_agent.terminals.pty import PtyTerminal
 from semo_agent.worker import Worker
 from semo_office.commands import CommandRepository
-from semo_office.config import CredentialsFile
+from semo_office.config import CredentialsFile, read_message_rate
+from semo_office.events import SessionRealtimeEvents
 from semo_office.link import Link
 from semo_office.locations import StateFolder, config_folder, write_json
 from semo_office.offices import OfficeStore
@@ -90,6 +93,8 @@ class Agent:
         self._office = self._make_office()
         self._host = self._make_host(environment)
         self._worker = Worker(self._host, self._work)
+        self._publisher = self._make_publisher()
+        self._host.sessions.on_change(self._publisher.note_change)
         self._subscriber = OfficeSubscriber(
             link,
             self._offices,
@@ -97,6 +102,7 @@ class Agent:
             host_id=host_id,
             stop=self._stop,
             take=self._worker.take,
+            audience_of=self._publisher.audience_of,
         )
 
     @classmethod
@@ -142,6 +148,7 @@ class Agent:
         await self._office.patiently(self._subscriber.listen)
         self._work.start("lease", self._subscriber.keep_lease())
         self._work.start("claims", self._subscriber.claim_until_stop())
+        self._work.start("output", self._publisher.run())
         self._work.start("process record", self._announce())
 
     async def _register(self) -> None:
@@ -182,6 +189,16 @@ class Agent:
             if not isinstance(failure, Superseded):
                 raise failure
         return _gave_way(failures[0]) if failures else 0
+
+    def _make_publisher(self) -> Publisher:
+        return Publisher(
+            self._host,
+            SessionRealtimeEvents(self._link),
+            instance=self._record.instance_id,
+            budget=Budget(read_message_rate(), time.monotonic),
+            stop=self._stop,
+            timing=self._link.timing,
+        )
 
     def _poke(self) -> None:
         self._subscriber.poke()

@@ -30,7 +30,12 @@ class Sessions:
         self._by_id: dict[UUID, Session] = {}
         self._by_tab: dict[str, Session] = {}
         self._early: dict[str, list[TerminalEvent]] = {}
+        self._tell_changed: Callable[[UUID], None] = lambda _session_id: None
         stop.then(self._wake_all)
+
+    def on_change(self, tell: Callable[[UUID], None]) -> None:
+        """Call this with each session whose terminal says something; it must not block."""
+        self._tell_changed = tell
 
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._by_id.values()))
@@ -49,6 +54,7 @@ class Sessions:
         for event in self._early.pop(tab_id, ()):
             session.observe(event)
         session.wake()
+        self._tell_changed(session.id)
 
     def remove(self, session: Session) -> None:
         self._by_id.pop(session.id, None)
@@ -59,6 +65,7 @@ class Sessions:
         """Give an event to the session whose tab it is about."""
         if (session := self._by_tab.get(event.tab_id)) is not None:
             session.observe(event)
+            self._tell_changed(session.id)
         elif not isinstance(event, Changed):
             # A new tab speaks before `open` has returned its name.
             early = self._early.setdefault(event.tab_id, [])

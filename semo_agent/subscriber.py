@@ -13,7 +13,7 @@ import structlog
 from semo_agent.office import CLAIM_LIMIT, LinkedOffice
 from semo_agent.stopping import Stop
 from semo_office.errors import LinkError
-from semo_office.link import Hint, Link, LinkState
+from semo_office.link import Hearer, Hint, Link, LinkState
 from semo_office.models import AgentCommand
 from semo_office.offices import OfficeStore
 
@@ -26,7 +26,7 @@ _log = structlog.get_logger(__name__)
 
 
 class OfficeSubscriber:
-    """The ears of one host. `take` begins a claimed command and must not block.
+    """The ears of one host. `take` begins a claimed command and must not block; `audience_of` hears who watches.
 
     Only a hint of a new command asks for a claim. The other changes are echoes of what this agent wrote itself, and
     the answer to each such report says whether commands wait.
@@ -41,6 +41,7 @@ class OfficeSubscriber:
         host_id: UUID,
         stop: Stop,
         take: Callable[[AgentCommand, int | None], None],
+        audience_of: Callable[[UUID], Hearer],
     ) -> None:
         self._link = link
         self._offices = offices
@@ -48,6 +49,7 @@ class OfficeSubscriber:
         self._host_id = host_id
         self._stop = stop
         self._take = take
+        self._audience_of = audience_of
         self._listening: set[UUID] = set()
         self._look = asyncio.Event()
         self._renew = asyncio.Event()
@@ -77,7 +79,9 @@ class OfficeSubscriber:
         for place in await self._offices.offices_of_host(self._host_id):
             if place.office_id not in self._listening:
                 self._listening.add(place.office_id)
-                self._link.subscribe(place.office_id).add(self)
+                hints = self._link.subscribe(place.office_id)
+                hints.add(self)
+                hints.hear(self._audience_of(place.office_id))
                 _log.info("listening", office_id=str(place.office_id))
                 self.poke()
 

@@ -105,8 +105,19 @@ class Channel:
         if self._may_write is None:
             self._may_write = await self._gate.may_write(self._caller, self.topic)
         if self._may_write:
-            exchange.broadcast(self.topic, json.dumps(payload), sender=None if self._wants_own else self)
+            exchange.broadcast(self.topic, _dump(payload), sender=None if self._wants_own else self)
         return self._may_write
+
+
+def _dump(payload: dict[str, Any]) -> str:
+    """As short as the client wrote it: escaped, text that is not ASCII takes twice the room."""
+    text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Half a character: it can only be sent as an escape.
+        return json.dumps(payload)
+    return text
 
 
 def refusal_of(err: AccessDenied | PolicyUnavailable) -> str:

@@ -1,11 +1,13 @@
 """Settings from the environment, and the credentials that one process acts with."""
 
 from pathlib import Path
+from typing import Final
 
 from pydantic import (
     AwareDatetime,
     BaseModel,
     ConfigDict,
+    Field,
     FieldSerializationInfo,
     SecretStr,
     ValidationError,
@@ -16,6 +18,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from semo_office.errors import ConfigurationError
 from semo_office.locations import Identity, StateFolder, read_json
 
+SUPABASE_MESSAGES_PER_S: Final = 60.0
+"""Supabase's smallest plan ends connections above 100; the rest is for hints, and for a second host."""
+HUB_MESSAGES_PER_S: Final = 2000.0
+
 
 class SupabaseSettings(BaseSettings):
     """`SEMO_SUPABASE_URL` and `SEMO_SUPABASE_KEY`: the office is on Supabase, not on this machine's hub."""
@@ -24,6 +30,14 @@ class SupabaseSettings(BaseSettings):
 
     url: str | None = None
     key: str | None = None
+
+
+class MessageSettings(BaseSettings):
+    """`SEMO_MESSAGES_PER_SECOND`: how many Realtime messages an agent may cause with output, receivers counted."""
+
+    model_config = SettingsConfigDict(env_prefix="SEMO_", env_ignore_empty=True)
+
+    messages_per_second: float | None = Field(default=None, gt=0)
 
 
 class StoredCredentials(BaseModel):
@@ -64,6 +78,17 @@ def read_supabase_settings() -> SupabaseSettings:
     if (settings.url is None) != (settings.key is None):
         raise ConfigurationError("Set both SEMO_SUPABASE_URL and SEMO_SUPABASE_KEY, or neither.")
     return settings
+
+
+def read_message_rate() -> float:
+    """Messages a second for output, of all receivers together. Raises ConfigurationError."""
+    try:
+        configured = MessageSettings().messages_per_second
+    except ValidationError as err:
+        raise ConfigurationError("SEMO_MESSAGES_PER_SECOND is not a number above 0.") from err
+    if configured is not None:
+        return configured
+    return HUB_MESSAGES_PER_S if read_supabase_settings().url is None else SUPABASE_MESSAGES_PER_S
 
 
 def read_credentials(path: Path) -> Credentials:

@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 from uuid import UUID
 
+from pydantic import JsonValue
+
 from semo_office.config import Credentials
 from semo_office.errors import ConfigurationError, LinkError
-from semo_office.link.socket import Hint, HintSocket, Inbox, OpenedSocket, OpenSocket
+from semo_office.link.socket import Broadcast, Hint, HintSocket, Inbox, OpenedSocket, OpenSocket
 from semo_office.link.timing import Backoff, Timing, unless
 
 WATCHDOG_S: Final = 10.0
@@ -27,6 +29,19 @@ class Listener(Protocol):
 
     def on_gap(self) -> None:
         """Hints may have been missed: look at everything."""
+
+    def on_change(self) -> None:
+        """The subscription came, went or ended."""
+
+
+class Hearer(Protocol):
+    """Whoever wants what is broadcast. Called in the supervisor's task: must neither block nor raise."""
+
+    def on_broadcast(self, broadcast: Broadcast) -> None:
+        """Somebody sent something."""
+
+    def on_gap(self) -> None:
+        """Broadcasts may have been missed."""
 
     def on_change(self) -> None:
         """The subscription came, went or ended."""
@@ -55,6 +70,8 @@ class OfficeHints:
         self._on_change = on_change
         self._listeners: set[Listener] = set()
         self._behind: set[Listener] = set()
+        self._hearers: set[Hearer] = set()
+        self._socket: HintSocket | None = None
         self._stopping = asyncio.Event()
         self._retry_now = asyncio.Event()
         self._inbox = Inbox()
@@ -74,6 +91,18 @@ class OfficeHints:
     def remove(self, listener: Listener) -> None:
         self._listeners.discard(listener)
         self.caught_up(listener)
+
+    def hear(self, hearer: Hearer) -> None:
+        self._hearers.add(hearer)
+
+    def unhear(self, hearer: Hearer) -> None:
+        self._hearers.discard(hearer)
+
+    async def send(self, name: str, payload: dict[str, JsonValue]) -> None:
+        """Broadcast on the topic. Raises LinkError when that can't be done now."""
+        if self._socket is None or not self.joined:
+            raise LinkError("The office's Realtime is not connected.")
+        await self._socket.send(name, payload)
 
     def fall_behind(self, listener: Listener) -> None:
         self._behind.add(listener)
@@ -112,6 +141,7 @@ class OfficeHints:
             opened = await self._open_socket(self._inbox)
             await unless(self._stopping, opened.socket.join(f"office:{self.office_id}"), f"join {self.office_id}")
             joined_at = self._timing.clock()
+            self._socket = opened.socket
             if not self.stopped:
                 self._join()
             await self._attend(opened)
@@ -120,6 +150,7 @@ class OfficeHints:
             log.info("hints of office %s lost: %s", self.office_id, err)
         finally:
             self._part()
+            self._socket = None
             if opened is not None:
                 await opened.socket.close()
         return 0.0 if joined_at is None else self._timing.clock() - joined_at
@@ -154,6 +185,10 @@ class OfficeHints:
             hint = inbox.hints.popleft()
             for listener in tuple(self._listeners):
                 listener.on_hint(hint)
+        while inbox.broadcasts:
+            broadcast = inbox.broadcasts.popleft()
+            for hearer in tuple(self._hearers):
+                hearer.on_broadcast(broadcast)
         if inbox.overflowed:
             inbox.overflowed = False
             self._tell_gap()
@@ -170,10 +205,13 @@ class OfficeHints:
             self._tell_change()
 
     def _tell_gap(self) -> None:
-        for listener in tuple(self._listeners):
-            listener.on_gap()
+        for each in self._everybody():
+            each.on_gap()
 
     def _tell_change(self) -> None:
-        for listener in tuple(self._listeners):
-            listener.on_change()
+        for each in self._everybody():
+            each.on_change()
         self._on_change()
+
+    def _everybody(self) -> tuple[Listener | Hearer, ...]:
+        return (*self._listeners, *self._hearers)

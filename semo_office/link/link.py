@@ -9,6 +9,7 @@ import httpx
 from pydantic import JsonValue
 
 from semo_office.errors import LinkError
+from semo_office.link.broadcasts import Broadcasts
 from semo_office.link.expectation import Expectation
 from semo_office.link.filters import Filter
 from semo_office.link.health import Health, LinkState, LinkStatus
@@ -88,6 +89,11 @@ class Link:
         return self._timing.clock
 
     @property
+    def timing(self) -> Timing:
+        """The clock and the sleep that the link's own waits go by."""
+        return self._timing
+
+    @property
     def status(self) -> LinkStatus:
         return self._health.status
 
@@ -136,6 +142,14 @@ class Link:
         """A waiter for rows: tables and keys that their hints carry, None: any. Enter it before they are written."""
         wanted = frozenset((table, None if key is None else str(key)) for table, key in keys)
         return Expectation(self.subscribe(office_id), wanted, self._timing, self._check)
+
+    def listen(self, office_id: UUID, *names: str) -> Broadcasts:
+        """What is broadcast on the office's topic under these names. Enter it before what is waited for is asked."""
+        return Broadcasts(self.subscribe(office_id), frozenset(names), self._timing, self._check)
+
+    async def send(self, office_id: UUID, name: str, payload: dict[str, JsonValue]) -> None:
+        """Broadcast on the office's topic, now or never. Who may not write there is not told so. Raises LinkError."""
+        await self.subscribe(office_id).send(name, payload)
 
     def watch(self, table: str, *, office_id: UUID, key: str, filters: Iterable[Filter] = ()) -> AsyncGenerator[Row]:
         """The rows that match now, then every row that comes to match or changes, until the link closes.

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
-from pydantic import SecretStr
+from pydantic import JsonValue, SecretStr
 from realtime import AsyncRealtimeChannel, RealtimeSubscribeStates
+from realtime.message import Message
 from realtime.types import BroadcastPayload, ChannelStates
 from supabase import AsyncClient
 from websockets.exceptions import WebSocketException
@@ -27,6 +28,8 @@ JOIN_S: Final = 15.0
 CLOSE_S: Final = 1.0
 SEND_S: Final = 5.0
 INBOX_MAX: Final = 1000
+BROADCASTS_MAX: Final = 200
+HINT: Final = "hint"
 
 # The library reports every failed try as an error of its own; without this they land on a person's screen.
 logging.getLogger("realtime").addHandler(logging.NullHandler())
@@ -42,6 +45,14 @@ class Hint:
     new: bool = False
 
 
+@dataclass(frozen=True)
+class Broadcast:
+    """Anything else that somebody sent on the topic."""
+
+    name: str
+    payload: dict[str, JsonValue]
+
+
 class Inbox:
     """Where a socket's callbacks put what they hear: bounded, never blocking, never raising.
 
@@ -51,6 +62,7 @@ class Inbox:
     def __init__(self, limit: int = INBOX_MAX) -> None:
         self.bell = asyncio.Event()
         self.hints: deque[Hint] = deque()
+        self.broadcasts: deque[Broadcast] = deque()
         self.overflowed = False
         self.fault: str | None = None
         self._limit = limit
@@ -66,6 +78,16 @@ class Inbox:
             self.hints.append(Hint(table, key, version, new=body.get("op") == "insert"))
         self.bell.set()
 
+    def hear_broadcast(self, payload: BroadcastPayload) -> None:
+        name, body = payload.get("event"), payload.get("payload")
+        if not isinstance(name, str) or not isinstance(body, dict) or name == HINT:
+            return
+        if len(self.broadcasts) >= BROADCASTS_MAX:
+            self.overflowed = True
+        else:
+            self.broadcasts.append(Broadcast(name, body))
+        self.bell.set()
+
     def lose(self, reason: str) -> None:
         """The socket is at fault; the first reason stays."""
         self.fault = self.fault or reason
@@ -77,6 +99,9 @@ class HintSocket(Protocol):
 
     async def join(self, topic: str) -> None:
         """Returns once the office has accepted; what is sent from then on arrives. Raises LinkError."""
+
+    async def send(self, name: str, payload: dict[str, JsonValue]) -> None:
+        """Broadcast on the topic; nobody says whether it arrived. Raises LinkError."""
 
     async def renew(self, token: SecretStr) -> None:
         """Go on under a newer token of the same identity. Raises LinkError."""
@@ -132,7 +157,8 @@ class RealtimeSocket:
                 }
             },
         )
-        channel.on_broadcast("hint", self._inbox.hear)
+        channel.on_broadcast(HINT, self._inbox.hear)
+        channel.on_broadcast("*", self._inbox.hear_broadcast)
         try:
             async with asyncio.timeout(JOIN_S):
                 await channel.subscribe(self._on_state)
@@ -141,6 +167,26 @@ class RealtimeSocket:
         self._attend_tasks()
         if not self._joined or self._inbox.fault:
             raise LinkError(f"The office's Realtime refuses {topic}: {self._inbox.fault or 'no answer'}.")
+
+    async def send(self, name: str, payload: dict[str, JsonValue]) -> None:
+        channel, fault = self._channel, self.fault()
+        if channel is None or fault is not None:
+            # The library would keep it for later, and for ever.
+            raise LinkError(f"The office's Realtime is not connected: {fault}.")
+        # Not `send_broadcast`: it keeps each message 10 s for an answer that never comes.
+        message = Message(
+            event="broadcast",
+            payload={"type": "broadcast", "event": name, "payload": payload},
+            topic=channel.topic,
+            ref=self._realtime._make_ref(),
+            join_ref=channel.join_push.ref,
+        )
+        try:
+            async with asyncio.timeout(SEND_S):
+                await self._realtime.send(message)
+        except (OSError, TimeoutError, WebSocketException) as err:
+            self._inbox.lose("it does not take what is sent")
+            raise LinkError("The office's Realtime does not take what is sent.") from err
 
     async def renew(self, token: SecretStr) -> None:
         try:

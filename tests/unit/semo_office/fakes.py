@@ -8,7 +8,7 @@ import heapq
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from pydantic import SecretStr
+from pydantic import JsonValue, SecretStr
 
 from semo_office.config import Credentials
 from semo_office.errors import LinkError
@@ -79,6 +79,7 @@ class FakeSocket:
         self.refusal = refusal
         self.topic: str | None = None
         self.tokens: list[str] = []
+        self.sent: list[tuple[str, dict[str, JsonValue]]] = []
         self.closed = False
         self.dead = False
 
@@ -86,6 +87,11 @@ class FakeSocket:
         if self.refusal or self.closed:
             raise LinkError(f"The office's Realtime refuses {topic}: {self.refusal or 'closed'}.")
         self.topic = topic
+
+    async def send(self, name: str, payload: dict[str, JsonValue]) -> None:
+        if fault := self.fault():
+            raise LinkError(f"The office's Realtime is not connected: {fault}.")
+        self.sent.append((name, payload))
 
     async def renew(self, token: SecretStr) -> None:
         self.tokens.append(token.get_secret_value())
@@ -100,6 +106,10 @@ class FakeSocket:
 
     def hint(self, table: str, key: str, version: int) -> None:
         self.inbox.hear({"event": "hint", "payload": {"table": table, "id": key, "version": version}})
+
+    def broadcast(self, name: str, payload: dict[str, JsonValue]) -> None:
+        """Somebody else sends this."""
+        self.inbox.hear_broadcast({"event": name, "payload": payload})
 
     def break_down(self, reason: str = "CLOSED") -> None:
         self.dead = True
