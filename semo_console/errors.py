@@ -4,7 +4,8 @@ ConsoleError
 ├── ProcessFailed     a background process did not start or stop
 ├── Busy              another `semo up` or `semo down` is at work
 ├── UnclearTarget     which office or session is meant can't be told
-└── UnreadableInput   what was given can't be sent as it is
+├── UnreadableInput   what was given can't be sent as it is
+└── KeysRefused       the keys in the configuration can't be used
 """
 
 
@@ -26,3 +27,7 @@ class UnclearTarget(ConsoleError):
 
 class UnreadableInput(ConsoleError):
     """What was given can't be sent as it is."""
+
+
+class KeysRefused(ConsoleError):
+    """The keys in the configuration can't be used."""
