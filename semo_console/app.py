@@ -108,6 +108,14 @@ class ConsoleApp(App[None], inherit_bindings=False):
     def find_output(self, session_id: UUID) -> Output | None:
         return self._wire.find_output(session_id) if self._wire else None
 
+    def tell(self, change: Change) -> None:
+        """News of the office, in the order that they are told."""
+        self.post_message(Told(change))
+
+    def tell_output(self, session_id: UUID, first_changed: int) -> None:
+        """Rows of a session, from this number on, are others now."""
+        self.post_message(OutputChanged(session_id, first_changed))
+
     # Steps of the state
 
     def apply(self, change: Change) -> None:

@@ -168,9 +168,9 @@ class MainScreen(Screen[None], inherit_bindings=False):
     def _show_lines(self, state: ConsoleState) -> None:
         roster, parts = state.roster, self._parts
         shown = f"  filter {roster.filter}" if roster.filter else ""
-        _entitle(parts["queue"], f" NEEDS YOU {len(roster.queue)} ", " w next . a answer ")
-        _entitle(parts["tree"], f" SESSIONS {len(roster.listed())}{shown} ", " n new . / find ")
-        _entitle(parts["dock"], " POOL BREAKERS JOBS " if self._layout == "wide" else "", "")
+        _entitle(parts["queue"], f"NEEDS YOU {len(roster.queue)}", "w next . a answer")
+        _entitle(parts["tree"], f"SESSIONS {len(roster.listed())}{shown}", "n new . / find")
+        _entitle(parts["dock"], "POOL BREAKERS JOBS" if self._layout == "wide" else "", "")
         makers: dict[str, Callable[[ConsoleState, int], list[Line]]] = {
             "header": lambda state, width: [view.header(state, width)],
             "queue": view.queue,
@@ -198,7 +198,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
         widget, pane = self.panes[index], state.panes.panes[index]
         output = self._find_output(pane.session_id) if pane.session_id else None
         widget.set_class(state.region is Region.PANES and state.panes.focused == index, "here")
-        _entitle(widget, view.pane_title(state, index), " G live " if pane.top is not None else "")
+        _entitle(widget, view.pane_title(state, index), "G live" if pane.top is not None else "")
         widget.show(output, pane.top, "" if pane.session_id is None else " (no output yet)")
 
     def show_output(self, index: int, state: ConsoleState, first_changed: int) -> None:
@@ -248,8 +248,8 @@ class MainScreen(Screen[None], inherit_bindings=False):
 
 def _entitle(widget: Widget, title: str, hint: str) -> None:
     """Title above, hint below; what is in them is text, not markup."""
-    made = Content(title).markup
+    made = Content(title.strip()).markup
     if widget.border_title != made:
         widget.border_title = made
-    if widget.border_subtitle != (hint := Content(hint).markup):
+    if widget.border_subtitle != (hint := Content(hint.strip()).markup):
         widget.border_subtitle = hint

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import count
 from uuid import UUID
 
-from semo_console.app import ConsoleApp, Told
+from semo_console.app import ConsoleApp
 from semo_console.commands.keymap import Keymap, build_keymap
 from semo_console.state import news
 from semo_console.state.console import Change, ConsoleState
@@ -120,7 +120,7 @@ class Scene:
         return self.app.state
 
     def tell(self, change: Change) -> None:
-        self.app.post_message(Told(change))
+        self.app.tell(change)
 
 
 def office_state(*sessions: SessionInfo, memory: Memory | None = None) -> ConsoleState:
