@@ -1,5 +1,6 @@
 """`semo up`, `semo down`, `semo status`, `semo console`."""
 
+import gc
 import os
 import sys
 from typing import Annotated
@@ -43,9 +44,7 @@ def up(
 
     start_up(state_dir, office_name=office, port=port, headless=headless, as_json=as_json)
     if not (headless or as_json) and is_terminal():
-        from semo_console.cli.actions.sitting import open_console
-
-        open_console(state_dir)
+        console(state_dir)
 
 
 def console(state_dir: StateDir = None) -> None:
@@ -55,6 +54,8 @@ def console(state_dir: StateDir = None) -> None:
     Example:
       semo console
     """
+    # What is made until the first paint stays: looking for garbage in it would only delay the paint.
+    gc.disable()
     from semo_console.cli.actions.sitting import open_console
 
     open_console(state_dir)

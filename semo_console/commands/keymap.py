@@ -62,8 +62,8 @@ def read_keymap(path: Path) -> Keymap:
     try:
         return build_keymap(changed)
     except KeysRefused as err:
-        lines = " and ".join(str(_line_of(text, name)) for name in changed if name in str(err).split())
-        raise KeysRefused(f"{path}, line {lines}: {err}") from err
+        lines = sorted(_line_of(text, name) for name in changed if name in str(err).split())
+        raise KeysRefused(f"{path}, line {' and '.join(map(str, lines))}: {err}") from err
 
 
 def _entries(path: Path, content: dict[str, object]) -> dict[str, object]:

@@ -35,9 +35,9 @@ def extent_of(output: Output | None, height: int) -> Extent:
     """What can be shown: all rows but the empty ones below both the text and the cursor."""
     if output is None:
         return Extent(0, 0, height)
-    cursor_end = output.base + output.cursor[0] + 1 if output.cursor else output.base
+    cursor_end = output.base + output.cursor[0] + 1 if output.cursor else output.first
     end = output.end
-    while end > max(cursor_end, output.first) and not plain(output.at(end - 1) or "").strip():
+    while end > cursor_end and not plain(output.at(end - 1) or "").strip():
         end -= 1
     return Extent(output.first, end, height)
 

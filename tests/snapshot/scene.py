@@ -34,7 +34,7 @@ def session(
     """Session `number`, whose status is so many minutes old."""
     since = NOW - timedelta(minutes=minutes)
     return SessionInfo(
-        session_id=UUID(int=0x3F2A_0000_0000_0000_0000_0000_0000_0000 + number),
+        session_id=UUID(int=(number * 0x3F2A_91C7_0000_0000_0000_0000_0000_0001) % 2**128),
         office_id=office.id,
         host_id=UUID(int=7),
         role=role,
@@ -101,6 +101,7 @@ class Scene:
         memory: Memory | None = None,
         keymap: Keymap | None = None,
         state: ConsoleState | None = None,
+        wired: bool = True,
     ) -> None:
         self.wire = KeepingWire(outputs)
         self.kept: list[Memory] = []
@@ -113,7 +114,8 @@ class Scene:
             now=lambda: self.now,
             new_id=lambda: UUID(int=next(ids)),
         )
-        self.app.connect(self.wire)
+        if wired:
+            self.app.connect(self.wire)
 
     @property
     def state(self) -> ConsoleState:
