@@ -5,7 +5,8 @@ ConsoleError
 ├── Superseded        another agent process took our place
 ├── Busy              another `semo up` or `semo down` is at work
 ├── UnclearTarget     which office or session is meant can't be told
-└── UnreadableInput   what was given can't be sent as it is
+├── UnreadableInput   what was given can't be sent as it is
+└── KeysRefused       the keys in the configuration can't be used
 """
 
 
@@ -31,3 +32,7 @@ class UnclearTarget(ConsoleError):
 
 class UnreadableInput(ConsoleError):
     """What was given can't be sent as it is."""
+
+
+class KeysRefused(ConsoleError):
+    """The keys in the configuration can't be used."""

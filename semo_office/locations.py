@@ -66,6 +66,11 @@ class StateFolder:
     def logs(self) -> Path:
         return self.path / "logs"
 
+    @property
+    def console_memory(self) -> Path:
+        """Selection, layout and drafts of the console."""
+        return self.path / "console.json"
+
     def credentials_of(self, identity: Identity) -> Path:
         return self.credentials / f"{identity}.json"
 

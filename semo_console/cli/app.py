@@ -25,10 +25,15 @@ def semo(context: typer.Context) -> None:
     \b
     Begin with:
       semo up                      start SEMO for this folder
+      semo                         open the console
       semo send --wait 'echo hi'   send a prompt and see what came of it
       semo VERB --help             more on one verb
     """
-    if context.invoked_subcommand is None:
+    if context.invoked_subcommand is not None:
+        return
+    if lifecycle.is_terminal():
+        lifecycle.console()
+    else:
         typer.echo(context.get_help())
 
 
@@ -36,6 +41,7 @@ _VERBS: tuple[Callable[..., None], ...] = (
     lifecycle.up,
     lifecycle.down,
     lifecycle.status,
+    lifecycle.console,
     prompts.send,
     prompts.cancel,
     sessions.new,

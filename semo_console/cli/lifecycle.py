@@ -1,5 +1,8 @@
-"""`semo up`, `semo down`, `semo status`."""
+"""`semo up`, `semo down`, `semo status`, `semo console`."""
 
+import gc
+import os
+import sys
 from typing import Annotated
 
 import typer

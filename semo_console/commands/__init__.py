@@ -1,0 +1,1 @@
+"""The commands of the console: one list for keys, footer, help and palette."""

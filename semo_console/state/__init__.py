@@ -1,0 +1,1 @@
+"""Everything that the console shows, and what changes it. Knows neither Textual nor the network."""

@@ -1,0 +1,63 @@
+"""What the console wants done outside of itself."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+
+@dataclass(frozen=True)
+class SendPrompt:
+    command_id: UUID
+    office_id: UUID
+    session_id: UUID
+    text: str
+
+
+@dataclass(frozen=True)
+class SendAnswer:
+    command_id: UUID
+    office_id: UUID
+    session_id: UUID
+    text: str
+
+
+@dataclass(frozen=True)
+class StopTurn:
+    command_id: UUID
+    office_id: UUID
+    session_id: UUID
+
+
+@dataclass(frozen=True)
+class EndSession:
+    command_id: UUID
+    office_id: UUID
+    session_id: UUID
+
+
+@dataclass(frozen=True)
+class NewSession:
+    command_id: UUID
+    office_id: UUID
+    session_id: UUID
+    role: str
+    profile: str
+
+
+@dataclass(frozen=True)
+class Unsend:
+    command_id: UUID
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """Read everything again."""
+
+
+@dataclass(frozen=True)
+class Leave:
+    """Close the console; everything goes on."""
+
+
+Order = SendPrompt | SendAnswer | StopTurn | EndSession | NewSession
+"""A new command of the office."""
+Effect = Order | Unsend | Refresh | Leave

@@ -1,0 +1,79 @@
+"""A program in a terminal of its own: real tmux, keys by send-keys, its screen by capture-pane."""
+
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.acceptance.machine import eventually
+
+SEEN_WITHIN_S = 30.0
+
+
+@dataclass(frozen=True)
+class TmuxScreen:
+    """One window of a tmux server that nobody else uses."""
+
+    socket: Path
+
+    def press(self, *keys: str) -> None:
+        """Keys by tmux's names (`Escape`, `C-j`), or single letters."""
+        self._tmux("send-keys", *keys)
+
+    def type(self, text: str) -> None:
+        """Text as it is."""
+        self._tmux("send-keys", "-l", text)
+
+    def paste(self, text: str) -> None:
+        """Text as a terminal pastes it, between the marks that the program asked for."""
+        self._tmux("set-buffer", "-b", "pasted", text)
+        self._tmux("paste-buffer", "-p", "-d", "-b", "pasted")
+
+    def resize(self, cols: int, rows: int) -> None:
+        self._tmux("resize-window", "-x", str(cols), "-y", str(rows))
+
+    def text(self) -> str:
+        return self._tmux("capture-pane", "-p")
+
+    def sees(self, *parts: str, absent: Sequence[str] = ()) -> str:
+        """The screen once all of this is on it, and nothing of that. Raises AssertionError with the screen."""
+
+        def seen() -> str:
+            screen = self.text()
+            fits = all(part in screen for part in parts) and not any(part in screen for part in absent)
+            return screen if fits else ""
+
+        try:
+            return eventually(seen, f"{parts} on the screen, without {absent}", within=SEEN_WITHIN_S)
+        except AssertionError as err:
+            raise AssertionError(f"{err}\n{self.text()}") from None
+
+    def has_ended(self) -> bool:
+        """Whether the program has ended; its last output stays."""
+        return self._tmux("display-message", "-p", "#{pane_dead}").strip() == "1"
+
+    def exit_status(self) -> int:
+        eventually(self.has_ended, "the program has ended", within=SEEN_WITHIN_S)
+        return int(self._tmux("display-message", "-p", "#{pane_dead_status}"))
+
+    def _tmux(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["tmux", "-S", str(self.socket), *arguments], capture_output=True, text=True, timeout=20, check=True
+        )
+        return done.stdout
+
+
+@contextmanager
+def tmux_screen(
+    socket: Path, argv: Sequence[str], *, environment: Mapping[str, str], cwd: Path, cols: int = 120, rows: int = 40
+) -> Iterator[TmuxScreen]:
+    """Run a program on a screen of this size; tmux is gone afterwards, and the program with it."""
+    config = socket.with_suffix(".conf")
+    config.write_text("set -g remain-on-exit on\nset -g status off\nset -g default-terminal tmux-256color\n")
+    start = ["tmux", "-S", str(socket), "-f", str(config), "new-session", "-d", "-x", str(cols), "-y", str(rows)]
+    subprocess.run([*start, *argv], env=dict(environment), cwd=cwd, timeout=20, check=True)
+    try:
+        yield TmuxScreen(socket)
+    finally:
+        subprocess.run(["tmux", "-S", str(socket), "kill-server"], capture_output=True, timeout=20, check=False)
