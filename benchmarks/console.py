@@ -148,6 +148,7 @@ def _output(session_id: UUID, seq: int) -> SessionOutput:
         cols=120,
         screen_rows=40,
         cursor=(39, 0),
+        cursor_row=39,
         alternate=False,
         title="",
         at_ms=0,

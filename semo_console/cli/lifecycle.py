@@ -46,6 +46,27 @@ def up(
     from semo_console.cli.actions.startup import start_up
 
     start_up(state_dir, office_name=office, port=port, terminal=terminal.value, headless=headless, as_json=as_json)
+    if not (headless or as_json) and is_terminal():
+        console(state_dir)
+
+
+def console(state_dir: StateDir = None) -> None:
+    """Open the console: all sessions on one screen. `semo` alone does so too.
+
+    \b
+    Example:
+      semo console
+    """
+    # What is made until the first paint stays: looking for garbage in it would only delay the paint.
+    gc.disable()
+    from semo_console.cli.actions.sitting import open_console
+
+    open_console(state_dir)
+
+
+def is_terminal() -> bool:
+    """Whether a person sits at both ends, and the terminal can show a screen."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def down(

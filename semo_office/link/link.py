@@ -101,11 +101,6 @@ class Link:
         return self._timing
 
     @property
-    def timing(self) -> Timing:
-        """The clock and the sleep that the link's own waits go by."""
-        return self._timing
-
-    @property
     def status(self) -> LinkStatus:
         return self._health.status
 

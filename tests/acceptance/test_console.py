@@ -16,7 +16,9 @@ from tests.acceptance.tmux_screen import TmuxScreen, tmux_screen
 pytestmark = pytest.mark.timeout(180)
 
 
-def console_of(machine: Machine, *arguments: str, cols: int = 120, rows: int = 40) -> AbstractContextManager[TmuxScreen]:
+def console_of(
+    machine: Machine, *arguments: str, cols: int = 120, rows: int = 40
+) -> AbstractContextManager[TmuxScreen]:
     return tmux_screen(
         machine.path / "console.sock",
         [sys.executable, "-m", "semo_console", *arguments],
@@ -229,5 +231,5 @@ def test_without_a_terminal_one_sentence_says_so(running: Machine) -> None:
 
 def test_no_text_that_was_written_is_in_a_log(running: Machine) -> None:
     logs = b"".join(path.read_bytes() for path in (running.state / "logs").iterdir())
-    assert "half a thought".encode() not in logs
+    assert b"half a thought" not in logs
     assert UUID(str(remembered(running)["selected"]))

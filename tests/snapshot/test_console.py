@@ -158,9 +158,8 @@ async def test_each_key_of_the_list_does_what_it_says() -> None:
     scene = Scene(session(1, status=SessionStatus.EXECUTING), session(2))
     async with scene.app.run_test(size=(120, 40)) as pilot:
         await pilot.press("x")
-        assert isinstance(scene.wire.performed[-1], StopTurn)
         await pilot.press("ctrl+r")
-        assert scene.wire.performed[-1] == Refresh()
+        assert [type(effect) for effect in scene.wire.performed] == [StopTurn, Refresh]
         await pilot.press("d")
         assert scene.state.card == WhyCard(session(1).session_id)
         await pilot.press("escape", "question_mark")
@@ -185,7 +184,7 @@ async def test_keys_can_be_moved() -> None:
     scene = Scene(session(1), keymap=build_keymap({"write": ("o",)}))
     async with scene.app.run_test(size=(80, 24)) as pilot:
         await pilot.press("i")
-        assert scene.state.mode is Mode.NAV
+        assert not screen_of(scene)[-1].startswith(" WRITE")
         await pilot.press("o")
         assert scene.state.mode is Mode.WRITE
         await pilot.press("escape")

@@ -16,9 +16,9 @@ from uuid import uuid4
 from semo_console.app import ConsoleApp
 from semo_console.commands.keymap import Keymap, build_keymap, read_keymap
 from semo_console.errors import ConsoleError, KeysRefused
+from semo_console.processes import Processes
 from semo_console.state.console import ConsoleState
 from semo_console.state.memory import Memory, remember, restore
-from semo_console.supervise import Supervisor
 from semo_office.errors import ConfigurationError
 from semo_office.locations import StateFolder, config_folder, read_json, write_json
 
@@ -35,7 +35,7 @@ def open_console(state_dir: Path | None) -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConsoleError("The console needs a terminal. `semo status` and `semo sessions` print what there is.")
     # Settings are read later with the rest of what the office needs: the first paint does not wait for it.
-    if not os.environ.get(_ON_SUPABASE) and Supervisor(state).find("hub") is None:
+    if not os.environ.get(_ON_SUPABASE) and Processes(state).find("hub") is None:
         raise ConsoleError(f"SEMO does not run here ({state.path}). Start it with `semo up`.")
     app = _build(state)
     asyncio.run(_sit(app, state))
