@@ -53,7 +53,6 @@ def test_the_command_alone_prints_what_exists(capsys: pytest.CaptureFixture[str]
     assert main([]) == ExitCode.OK
     printed = capsys.readouterr().out
     assert all(f"\n  {verb} " in printed for verb in VERBS)
-    assert "console" not in VERBS
 
 
 def test_help_documents_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
