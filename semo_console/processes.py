@@ -21,7 +21,7 @@ from semo_console.births import birth_of
 from semo_console.errors import Busy, ProcessFailed
 from semo_office.locations import StateFolder
 
-ProcessName = Literal["supervisor", "hub", "agent"]
+ProcessName = Literal["supervisor", "hub", "agent", "server"]
 
 READY_DEADLINE = 30.0  # s
 STOP_DEADLINE = 10.0  # s, until it is killed
@@ -73,6 +73,7 @@ class Processes:
         "supervisor": "run/supervisor.lock",
         "hub": "hub/lock",
         "agent": "agent/lock",
+        "server": "run/server.lock",
     }
 
     state: StateFolder

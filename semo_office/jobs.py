@@ -10,7 +10,7 @@ from semo_office.commands import CommandRepository, NewCommand
 from semo_office.dispatcher import typeable
 from semo_office.errors import ErrorCode
 from semo_office.leadership import Term
-from semo_office.link import Link, among, eq
+from semo_office.link import Link, among, eq, gt
 from semo_office.models import AgentCommand, AttemptStatus, Job, JobAttempt, JobStatus
 
 _IDS: Final = uuid5(NAMESPACE_URL, "semo:job-attempt")
@@ -125,6 +125,11 @@ class JobService:
         """The tries of a job, the first one first."""
         rows = await self._link.select("job_attempts", filters=[eq("job_id", job_id)], order=["attempt"])
         return [JobAttempt.model_validate(row) for row in rows]
+
+    async def is_led(self, office_id: UUID) -> bool:
+        """Whether a server runs the office's jobs now, by the office's clock."""
+        rows = await self._link.select("office_leases", filters=[eq("office_id", office_id), gt("expires_at", "now")])
+        return any(row["instance_id"] is not None for row in rows)
 
     # The leader
 

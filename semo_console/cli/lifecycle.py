@@ -31,6 +31,9 @@ def up(
         ),
     ] = None,
     terminal: Terminal = TerminalChoice.AUTO,
+    server: Annotated[
+        bool, typer.Option("--server/--no-server", help="Run the office's jobs here; not: another machine does.")
+    ] = True,
     as_json: Json = False,
     state_dir: StateDir = None,
 ) -> None:
@@ -45,7 +48,15 @@ def up(
     stop_on_sigterm()
     from semo_console.cli.actions.startup import start_up
 
-    start_up(state_dir, office_name=office, port=port, terminal=terminal.value, headless=headless, as_json=as_json)
+    start_up(
+        state_dir,
+        office_name=office,
+        port=port,
+        terminal=terminal.value,
+        server=server,
+        headless=headless,
+        as_json=as_json,
+    )
     if not (headless or as_json) and is_terminal():
         console(state_dir)
 

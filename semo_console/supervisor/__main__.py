@@ -10,12 +10,13 @@ import random
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from semo_console.background import Background, start_in_background
 from semo_console.errors import ConsoleError, ProcessFailed
-from semo_console.processes import Processes, ProcessName, take_lock
+from semo_console.processes import Processes, take_lock
 from semo_console.supervisor.backoff import Backoff
 from semo_console.supervisor.lifeline import OPTION, open_lifeline
 from semo_console.supervisor.news import SignalNews
@@ -24,7 +25,12 @@ from semo_console.supervisor.service import Clocks, Plan, Service
 from semo_console.supervisor.supervision import Supervision
 from semo_office.locations import StateFolder
 
-NEEDS: dict[str, tuple[ProcessName, ...]] = {"agent": ("hub",)}
+PLANS: dict[str, Plan] = {
+    "hub": Plan("hub", "hub"),
+    "agent": Plan("agent", "agent", needs=("hub",)),
+    # The others are there sooner when it does not load its libraries at the same time.
+    "server": Plan("server", "serve", after=("hub", "agent")),
+}
 PROGRAM = (sys.executable, "-P", "-m", "semo_console")
 
 _SEPARATOR = "--"
@@ -69,10 +75,10 @@ class _Launcher:
         self._program = program
         self._lifeline = open_lifeline()
 
-    def __call__(self, name: ProcessName, arguments: Sequence[str]) -> Background:
-        own = (name, "--state-dir", str(self._state.path), OPTION, str(self._lifeline))
+    def __call__(self, plan: Plan, arguments: Sequence[str]) -> Background:
+        own = (plan.verb, "--state-dir", str(self._state.path), OPTION, str(self._lifeline))
         return start_in_background(
-            [*self._program, *own, *arguments], self._state.log_of(name), inherit=[self._lifeline]
+            [*self._program, *own, *arguments], self._state.log_of(plan.name), inherit=[self._lifeline]
         )
 
 
@@ -119,9 +125,9 @@ def _split(arguments: Sequence[str]) -> list[list[str]]:
 
 def _plan(command: Sequence[str]) -> Plan:
     name, *arguments = command
-    if name not in ("hub", "agent"):
+    if name not in PLANS:
         raise ProcessFailed(f"There is no service {name}.")
-    return Plan("hub" if name == "hub" else "agent", tuple(arguments), NEEDS.get(name, ()))
+    return replace(PLANS[name], arguments=tuple(arguments))
 
 
 def _say(event: str, service: ServiceRecord) -> None:

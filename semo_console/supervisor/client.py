@@ -20,7 +20,7 @@ from semo_console.supervisor.record import ServiceRecord, read_supervisor_record
 
 PROGRAM = (sys.executable, "-P", "-m", "semo_console.supervisor")
 
-_SERVICES = 2
+_SERVICES = 3
 STOP_ALL_DEADLINE = _SERVICES * (STOP_DEADLINE + KILL_DEADLINE) + KILL_DEADLINE
 """s for a supervisor to stop: each of its services may need force."""
 
@@ -108,5 +108,5 @@ class SupervisorClient:
 
 
 def stop_supervisor(processes: Processes, found: Process, *, warn: Callable[[str], None]) -> None:
-    """Stop it, and with it the services that it started: the agent first, then the hub."""
+    """Stop it, and with it the services that it started: the last started first."""
     processes.stop(found, warn=warn, patience=STOP_ALL_DEADLINE)

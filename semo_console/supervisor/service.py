@@ -19,17 +19,22 @@ SUPERSEDED_STATUS = 3
 
 @dataclass(frozen=True)
 class Plan:
-    """What a service is. `arguments` come after its name; it starts together with what it `needs` or later."""
+    """What a service is: `semo VERB ARGUMENT…`.
+
+    It starts together with what it `needs` or later, and once all that it comes `after` serves.
+    """
 
     name: ProcessName
+    verb: str
     arguments: tuple[str, ...] = ()
     needs: tuple[ProcessName, ...] = ()
+    after: tuple[ProcessName, ...] = ()
 
 
 class Launcher(Protocol):
     """Starts the program of a service. Raises ProcessFailed."""
 
-    def __call__(self, name: ProcessName, arguments: Sequence[str]) -> Background: ...
+    def __call__(self, plan: Plan, arguments: Sequence[str]) -> Background: ...
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ class Service:
         self._began, self._serves = self._clocks.monotonic(), False
         self._starts += 1
         try:
-            self._own = self._launch(self.name, self._arguments)
+            self._own = self._launch(self.plan, self._arguments)
         except ProcessFailed as err:
             self._note_end(str(err))
         else:

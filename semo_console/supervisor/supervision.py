@@ -68,7 +68,11 @@ class Supervision:
                 service.hurry()
 
     def _has_what_it_needs(self, service: Service) -> bool:
-        return all(other.is_up for other in self._services if other.name in service.plan.needs)
+        return all(
+            other.is_up if other.name in service.plan.needs else other.state is ProcessState.RUNNING
+            for other in self._services
+            if other.name in (*service.plan.needs, *service.plan.after)
+        )
 
     def _pause(self) -> float | None:
         pauses = [pause for service in self._services if (pause := self._pause_for(service)) is not None]

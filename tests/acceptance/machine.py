@@ -69,6 +69,8 @@ class Machine:
     variables: dict[str, str] = field(default_factory=dict)
     """More of the environment of every `semo`."""
     terminal: str = "pty"
+    server: bool = False
+    """Whether `semo up` runs the office's jobs as well."""
 
     @property
     def state(self) -> Path:
@@ -118,7 +120,8 @@ class Machine:
 
     def up(self) -> None:
         """Start everything, on a free port when it is new."""
-        ended = self.semo("up", "--headless", "--json", "--port", "0", "--terminal", self.terminal)
+        server = "--server" if self.server else "--no-server"
+        ended = self.semo("up", "--headless", "--json", "--port", "0", "--terminal", self.terminal, server)
         assert ended.code == 0, ended
         self.told = ended.json
 

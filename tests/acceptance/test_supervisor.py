@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from semo_office.models import SessionStatus
+from tests.acceptance.jobs import add, await_status
 from tests.acceptance.machine import Machine, eventually, new_machine
 
 pytestmark = pytest.mark.timeout(120)
@@ -23,11 +24,20 @@ KINDS = {
     "semo_console.supervisor": "supervisor",
     "semo_console hub": "hub",
     "semo_console agent": "agent",
+    "semo_console serve": "server",
     "semo_agent.holder": "holder",
     "bin/postgres": "postgres",
     "postgres:": "postgres",
 }
-ALL = {"supervisor", "hub", "agent", "postgres"}
+ALL = {"supervisor", "hub", "agent", "server", "postgres"}
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Machine]:
+    with new_machine() as machine:
+        machine.server = True
+        machine.up()
+        yield machine
 
 
 def kinds(machine: Machine) -> set[str]:
@@ -123,7 +133,18 @@ def test_a_turn_ends_completed_for_who_waits_whatever_is_killed_meanwhile(runnin
         end_turn()
         assert answer_of(waiting) == (0, b"over\n")
     assert running.semo("send", "--wait", "--session", session_id, "echo next").out == "next\n"
-    assert kinds(running) == ALL
+    eventually(lambda: kinds(running) == ALL, "everything runs", within=DEADLINE)
+
+
+def test_a_job_is_done_though_the_server_is_killed_in_the_middle_of_it(running: Machine) -> None:
+    flag, begun = running.path / "job-may-end", running.path / "job-began"
+    job_id = add(running, "Long", f"echo begun >> {begun}; until [ -e {flag} ]; do read -t 0.05 x; done; echo over")
+    eventually(begun.exists, "the job has begun", within=DEADLINE)
+    strike(running, "server", signal.SIGKILL)
+    flag.touch()
+    job = await_status(running, job_id, "done")
+    assert (job["evidence"]["output"], len(job["attempts"])) == ("over", 1)
+    assert begun.read_text() == "begun\n"
 
 
 def test_with_a_killed_supervisor_all_end_and_up_takes_the_turn_up_again(running: Machine) -> None:
@@ -159,9 +180,10 @@ def test_sigterm_to_a_waiting_send_leaves_the_prompt_alone(running: Machine) -> 
         running.await_status(session_id, SessionStatus.READY)
 
 
-@pytest.mark.parametrize("name", ["supervisor", "hub", "agent"])
+@pytest.mark.parametrize("name", ["supervisor", "hub", "agent", "server"])
 def test_down_leaves_no_process_whichever_has_just_been_killed(running: Machine, name: str) -> None:
     running.up()
+    eventually(lambda: kinds(running) == ALL, "everything runs", within=DEADLINE)
     os.kill(pid_of(running, name), signal.SIGKILL)
     ended = running.semo("down")
     assert ended.code == 0, ended
@@ -170,12 +192,14 @@ def test_down_leaves_no_process_whichever_has_just_been_killed(running: Machine,
 
 def test_sigterm_to_the_supervisor_ends_its_services_in_order(running: Machine) -> None:
     running.up()
+    eventually((running.state / "run" / "server.json").exists, "the server serves", within=DEADLINE)
     log = running.state / "logs" / "supervisor.log"
     before = log.stat().st_size
     os.kill(pid_of(running, "supervisor"), signal.SIGTERM)
     eventually(lambda: kinds(running) == set(), "everything has ended", within=DEADLINE)
     lines = [json.loads(line) for line in log.read_text()[before:].splitlines()]
     assert [(line["service"], line["why"]) for line in lines if line["event"] == "stopped"] == [
+        ("server", "ended with exit status 0"),
         ("agent", "ended with exit status 0"),
         ("hub", "ended with exit status 0"),
     ]

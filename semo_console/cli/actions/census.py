@@ -35,13 +35,14 @@ class ProcessStatus:
 
 
 def take_census(processes: Processes) -> list[ProcessStatus]:
-    """Supervisor, hub, its PostgreSQL, agent, the holder of the terminals, and our tmux if it runs."""
+    """Supervisor, hub, its PostgreSQL, agent, the holder of the terminals, our tmux and a server where they run."""
     record = read_supervisor_record(processes)
     return [
         _process(processes, "supervisor", None),
         _process(processes, "hub", record.service("hub") if record else None),
         _postgres(processes),
         _process(processes, "agent", record.service("agent") if record else None),
+        *_server(processes, record.service("server") if record else None),
         _holder(processes.state.agent),
         *_tmux(processes.state.agent),
     ]
@@ -55,6 +56,12 @@ def _process(processes: Processes, name: ProcessName, supervised: ServiceRecord 
     # Without its own record it does not serve, whatever its supervisor saw last.
     state = ProcessState.STARTING if supervised.state is ProcessState.RUNNING else supervised.state
     return ProcessStatus(name, state, supervised.pid, None, supervised)
+
+
+def _server(processes: Processes, supervised: ServiceRecord | None) -> list[ProcessStatus]:
+    """Named only where it is wanted or runs: another machine may have it."""
+    status = _process(processes, "server", supervised)
+    return [] if supervised is None and status.state is ProcessState.STOPPED else [status]
 
 
 def _postgres(processes: Processes) -> ProcessStatus:

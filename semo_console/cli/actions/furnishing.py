@@ -108,7 +108,7 @@ def tell(ready: Ready, headless: bool) -> None:
     say("  semo send --wait 'echo hi'    send a prompt and see what came of it")
     say("  semo status                   what runs")
     say("  semo down                     stop; sessions live on in their terminals")
-    say("The console is not built yet; these verbs are all there is.")
+    say("  semo                          the console")
 
 
 def tell_json(ready: Ready) -> None:

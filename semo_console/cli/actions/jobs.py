@@ -26,6 +26,7 @@ JOB_WORDS: dict[JobStatus, str] = {
     JobStatus.CANCELLED: "cancelled",
 }
 _ENDED = (JobStatus.DONE, JobStatus.CANCELLED)
+_WAITS_FOR_A_SERVER = (JobStatus.PENDING, JobStatus.READY, JobStatus.PROCESSING)
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class FullJob:
     job: Job
     attempts: Sequence[JobAttempt]
     dependencies: Sequence[Job]
+    is_led: bool
+    """Whether a server runs the office's jobs now."""
 
     def to_json(self) -> dict[str, JsonValue]:
         """The seed's fields, and what came of it: `evidence` is that of the last attempt."""
@@ -57,6 +60,7 @@ class FullJob:
             ],
             "attempts": [attempt.model_dump(mode="json") for attempt in self.attempts],
             "evidence": dict(self.attempts[-1].evidence) if self.attempts else None,
+            "led": self.is_led,
         }
 
 
@@ -72,6 +76,7 @@ def add_job(state_dir: Path | None, office: str | None, request: Addition, *, as
     else:
         say(str(full.job.id))
         remark(_in_words(full))
+        _tell_when_nobody_leads(full)
 
 
 def list_jobs(state_dir: Path | None, office: str | None, *, with_ended: bool, as_json: bool) -> None:
@@ -159,7 +164,8 @@ async def _changed(desk: OperatorDesk, named: str | None, chosen: str, change: C
 
 async def _full(service: JobService, job: Job, known: Sequence[Job]) -> FullJob:
     attempts = await service.get_attempts(job.id)
-    return FullJob(job, attempts, [other for other in known if other.id in job.depends_on])
+    is_led = await service.is_led(job.office_id)
+    return FullJob(job, attempts, [other for other in known if other.id in job.depends_on], is_led)
 
 
 def _row(job: Job) -> tuple[str, ...]:
@@ -176,6 +182,12 @@ def _tell(full: FullJob) -> None:
         say(f"after {_short(dependency)} {dependency.title}: {_word(dependency)}")
     for attempt in full.attempts:
         _tell_attempt(attempt)
+    _tell_when_nobody_leads(full)
+
+
+def _tell_when_nobody_leads(full: FullJob) -> None:
+    if full.job.status in _WAITS_FOR_A_SERVER and not full.is_led:
+        remark("No server runs the jobs of this office now; `semo serve` starts one.")
 
 
 def _tell_attempt(attempt: JobAttempt) -> None:

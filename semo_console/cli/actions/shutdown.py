@@ -21,8 +21,8 @@ from semo_office.models import SessionInfo, SessionStatus
 
 TERMINATE_DEADLINE_S = 30.0
 
-# The agent before the hub: what it completes in its last moment needs the hub.
-_SERVICES: tuple[ProcessName, ...] = ("agent", "hub")
+# The hub last: what the others complete in their last moment needs it.
+_SERVICES: tuple[ProcessName, ...] = ("server", "agent", "hub")
 
 
 @dataclass

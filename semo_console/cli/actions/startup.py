@@ -27,6 +27,7 @@ def start_up(
     office_name: str | None,
     port: int | None,
     terminal: str,
+    server: bool,
     headless: bool,
     as_json: bool,
 ) -> None:
@@ -35,7 +36,7 @@ def start_up(
     name = _checked_name(office_name or folder.name or "/")
     processes = Processes(StateFolder.find(state_dir).prepare())
     with processes.turn():
-        ready = Startup(processes, folder, name, port, terminal).run()
+        ready = Startup(processes, folder, name, port, terminal, server).run()
     from semo_console.cli.actions.furnishing import tell, tell_json
 
     if as_json:
@@ -59,6 +60,7 @@ class Startup:
     office_name: str
     port: int | None
     terminal: str
+    server: bool
     _supervisor: SupervisorClient | None = None
 
     def run(self) -> "Ready":
@@ -86,10 +88,12 @@ class Startup:
         port = DEFAULT_PORT if self.port is None else self.port
         with _step("start the supervisor"), held_back():
             # Known before an interruption can come: what is not known can't be stopped.
-            self._supervisor = SupervisorClient.start(
-                self.processes, [["hub", "--port", str(port)], ["agent", "--terminal", self.terminal]]
-            )
+            self._supervisor = SupervisorClient.start(self.processes, self._services(port))
             return self._supervisor
+
+    def _services(self, port: int) -> list[list[str]]:
+        services = [["hub", "--port", str(port)], ["agent", "--terminal", self.terminal]]
+        return [*services, ["server"]] if self.server else services
 
     def _is_at_the_wrong_port(self) -> bool:
         """A hub that can't run where it was told to is told anew; one that runs is left alone."""

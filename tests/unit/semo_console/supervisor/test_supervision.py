@@ -45,7 +45,7 @@ class Land:
     def __init__(self) -> None:
         self.time = 0.0
         self.stop = self.hurry = False
-        self.programs: dict[str, list[Program]] = {"hub": [], "agent": []}
+        self.programs: dict[str, list[Program]] = {"hub": [], "agent": [], "server": []}
         self.strangers: dict[str, Process] = {}
         self.serving: set[int] = set()
         self.plans: list[tuple[float, Callable[[], None]]] = []
@@ -69,9 +69,9 @@ class Land:
     def now(self) -> datetime:
         return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.time)
 
-    def launch(self, name: ProcessName, arguments: Sequence[str]) -> Background:
-        program = Program(1000 + len(self.programs[name]), tuple(arguments))
-        self.programs[name].append(program)
+    def launch(self, plan: Plan, arguments: Sequence[str]) -> Background:
+        program = Program(1000 + len(self.programs[plan.name]), tuple(arguments))
+        self.programs[plan.name].append(program)
         return cast("Background", _Started(program))
 
     def find(self, name: ProcessName) -> Process | None:
@@ -119,14 +119,30 @@ class _Started:
         return LOG_SENTENCE
 
 
-HUB = Plan("hub", ("--port", "0"))
-AGENT = Plan("agent", needs=("hub",))
+HUB = Plan("hub", "hub", ("--port", "0"))
+AGENT = Plan("agent", "agent", needs=("hub",))
+SERVER = Plan("server", "serve", after=("agent",))
 
 
 @pytest.fixture
 def land(monkeypatch: pytest.MonkeyPatch) -> Land:
     monkeypatch.setattr("semo_console.supervisor.service.birth_of", lambda _pid: "born")
     return Land()
+
+
+def test_the_server_starts_once_the_agent_serves_and_stays_when_that_dies(land: Land) -> None:
+    seen: list[int] = []
+    for at, act in (
+        (1.0, lambda: seen.append(len(land.programs["server"]))),
+        (2.0, lambda: land.serving.add(1000)),
+        (3.0, lambda: seen.append(len(land.programs["server"]))),
+        (4.0, land.die("agent", 1)),
+        (5.0, lambda: seen.append(len(land.programs["server"]))),
+    ):
+        land.at(at, act)
+    land.supervise(HUB, AGENT, SERVER, until=6.0)
+    assert seen == [0, 1, 1]
+    assert land.programs["server"][0].signals == [signal.SIGTERM]
 
 
 def test_all_start_at_once(land: Land) -> None:

@@ -55,12 +55,12 @@ def test_a_job_that_is_not_there_is_said_to_be_missing(chosen: str) -> None:
 
 
 def test_the_evidence_of_a_job_is_that_of_its_last_attempt() -> None:
-    told = FullJob(job(status=JobStatus.DONE), [attempt(1, 3), attempt(2, 0)], []).to_json()
+    told = FullJob(job(status=JobStatus.DONE), [attempt(1, 3), attempt(2, 0)], [], True).to_json()
     assert told["evidence"] == {"exit_status": 0}
     assert (told["id"], told["status"]) == (str(ONE), "done")
 
 
 def test_a_job_that_was_never_tried_has_no_evidence() -> None:
-    told = FullJob(job(depends_on=(OTHER,)), [], [job(OTHER, status=JobStatus.FAILED)]).to_json()
+    told = FullJob(job(depends_on=(OTHER,)), [], [job(OTHER, status=JobStatus.FAILED)], True).to_json()
     assert (told["evidence"], told["attempts"]) == (None, [])
     assert told["dependencies"] == [{"id": str(OTHER), "title": "Job 2", "status": "failed"}]
