@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: up test check bench soak help clean
+.PHONY: up test check bench soak screenshots help clean
 
 up: $(INSTALLED) ## install what is missing, start SEMO for this folder, print what to type next
 	@$(BIN)/semo up
@@ -21,6 +21,9 @@ bench: $(INSTALLED) ## measured figures: latency of a command beside the floor o
 
 soak: $(INSTALLED) ## ten agents under kills and freezes, then memory over 20,000 commands; takes a while
 	@$(BIN)/python -m tests.soak
+
+screenshots: $(INSTALLED) ## pictures of the console over a real office, into screenshots/
+	@$(BIN)/python -m tests.snapshot.screenshots
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16

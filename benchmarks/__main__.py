@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from benchmarks import output, send_text, startup
+from benchmarks import console, output, send_text, startup
 from benchmarks.office import bench_office
 
 
@@ -13,6 +13,7 @@ def main() -> None:
     with bench_office() as office:
         _print("send_text, one command after the other", asyncio.run(send_text.measure(office)))
         _print("start", startup.measure(office))
+        _print("console", console.measure(office))
 
 
 def _print(title: str, lines: list[str]) -> None:

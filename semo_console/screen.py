@@ -22,7 +22,7 @@ from semo_console.widgets.fields import Composer, Field, PressKey, key_of
 from semo_console.widgets.lines import Lines
 from semo_console.widgets.pane import OutputPane
 
-WIDE, NARROW = (100, 30), (60, 12)
+WIDE, NARROW = (100, 30), (60, 18)
 """Columns and rows from which on a layout is used."""
 QUEUE_ROWS = {"wide": 8, "narrow": 4, "tiny": 100}
 PANE_COUNT = 4
@@ -49,17 +49,19 @@ class MainScreen(Screen[None], inherit_bindings=False):
     #card { layer: above; width: 90%; max-width: 100; height: auto; background: ansi_default;
             border: ascii ansi_yellow; }
     #card-lines { height: auto; }
-    .narrow #body, .tiny #body { layout: vertical; }
-    .narrow #side, .tiny #side { width: 100%; }
-    .narrow .box, .narrow .pane, .tiny .box, .tiny .pane {
+    MainScreen.narrow #body, MainScreen.tiny #body { layout: vertical; }
+    MainScreen.narrow #side, MainScreen.tiny #side { width: 100%; }
+    MainScreen.narrow .box, MainScreen.narrow .pane, MainScreen.tiny .box, MainScreen.tiny .pane {
         border: none; border-top: ascii ansi_bright_black; }
-    .narrow .here { border-top: ascii ansi_cyan; }
-    .narrow #dock { height: 1; border: none; }
-    .tiny #dock, .tiny #panes, .tiny #bottom { display: none; }
-    .tiny #write { display: none; }
-    .tiny.writing #write { display: block; }
-    .zoomed #side { display: none; }
-    .tiny #card { width: 100%; }
+    MainScreen.narrow .here { border-top: ascii ansi_cyan; }
+    MainScreen.narrow #dock { height: 1; border: none; }
+    MainScreen.narrow #side { height: 3fr; }
+    MainScreen.narrow #panes { height: 2fr; }
+    MainScreen.tiny #dock, MainScreen.tiny #panes, MainScreen.tiny #bottom { display: none; }
+    MainScreen.tiny #write { display: none; }
+    MainScreen.tiny.writing #write { display: block; }
+    MainScreen.zoomed #side { display: none; }
+    MainScreen.tiny #card { width: 100%; }
     """
 
     class Changed(Message):
