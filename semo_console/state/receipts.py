@@ -17,6 +17,7 @@ _WORDS: dict[str, str] = {
     Stage.ACCEPTED: "accepted",
     Stage.TURN_ENDED: "turn ended",
 }
+_ON_ITS_WAY = (Stage.QUEUED, Stage.CLAIMED, Stage.TYPED, Stage.ACCEPTED)
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ class Receipt:
     """It never reached the office."""
 
     @property
+    def way(self) -> tuple[Step, ...]:
+        """How far it came; its end is told by `ending`."""
+        return tuple(step for step in self.steps if step.stage in _ON_ITS_WAY)
+
+    @property
     def finished(self) -> bool:
         return self.status.finished or self.refused
 
@@ -68,7 +74,7 @@ class Receipt:
         if self.refused:
             return f"not sent: {self.message}"
         if self.error is ErrorCode.CANCELLED:
-            return "taken back" if self.steps and self.steps[-1].stage == Stage.QUEUED else "cancelled"
+            return "taken back" if [step.stage for step in self.way] == [Stage.QUEUED] else "cancelled"
         if self.status is CommandStatus.FAILED:
             return f"failed: {self.message or self.error}"
         if self.status is CommandStatus.COMPLETED:

@@ -217,7 +217,7 @@ _KINDS = {
 def _progress(state: ConsoleState, receipt: Receipt, entry: Entry | None) -> str:
     if not receipt.steps:
         return receipt.ending() or "sending"
-    path = ">".join(step.word for step in receipt.steps if step.stage != "turn_ended")
+    path = ">".join(step.word for step in receipt.way)
     at = clock(receipt.steps[-1].at, seconds=True)
     if (ending := receipt.ending()) is not None:
         return f"{path}>{ending} {at}"

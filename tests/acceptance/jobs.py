@@ -1,10 +1,14 @@
 """Jobs on a machine, by the command line."""
 
+from pathlib import Path
 from typing import Any
 
+from semo_office.models import Stage
 from tests.acceptance.machine import Machine, eventually
 
 JOB_S = 40.0
+ONCE = [["queued", "claimed", Stage.TYPED, Stage.ACCEPTED, Stage.TURN_ENDED]]
+"""The receipts of a job whose one prompt was sent once."""
 
 
 def add(machine: Machine, title: str, description: str, *after: str, role: str = "BE", stdin: bytes = b"") -> str:
@@ -39,3 +43,25 @@ def prompts_of(machine: Machine, job: dict[str, Any]) -> list[list[str]]:
     sent = {attempt["command_id"] for attempt in job["attempts"]}
     events = machine.ask(lambda link: link.select("agent_command_events", order=["id"]))
     return [[str(event["stage"]) for event in events if event["command_id"] == command_id] for command_id in sent]
+
+
+class Gate:
+    """A command that writes down that it began, and ends when the test opens the gate."""
+
+    def __init__(self, folder: Path) -> None:
+        self.begun = folder / "begun"
+        self.file = folder / "open"
+
+    @property
+    def command(self) -> str:
+        return f"echo begun >> {self.begun}; until [ -e {self.file} ]; do sleep 0.05; done; echo passed"
+
+    def count(self) -> int:
+        """How often it was begun."""
+        return self.begun.read_text().count("begun\n") if self.begun.exists() else 0
+
+    def await_begun(self) -> None:
+        eventually(lambda: self.count() == 1, "the job's command has begun", within=JOB_S)
+
+    def open(self) -> None:
+        self.file.touch()

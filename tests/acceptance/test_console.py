@@ -69,9 +69,9 @@ def test_several_lines_arrive_as_one_prompt(running: Machine, console: TmuxScree
     console.sees("WRITE")
     console.type("for word in 가 나; do")
     console.press("C-j")
-    console.type("echo <$word>; done")
+    console.type('echo "$word."; done')
     console.press("Enter")
-    console.sees("exit 0", "<가>", "<나>")
+    console.sees("exit 0", "가.", "나.")
 
 
 def test_a_paste_is_written_down_and_runs_no_key(running: Machine, console: TmuxScreen) -> None:

@@ -10,6 +10,9 @@ from tests.acceptance.machine import eventually
 
 SEEN_WITHIN_S = 30.0
 
+# tmux may lose the last output of a program that ends with its window.
+OUTLIVE = 'status=$1; shift; "$@"; echo $? >"$status.new"; mv "$status.new" "$status"; exec cat'
+
 
 @dataclass(frozen=True)
 class TmuxScreen:
@@ -49,13 +52,11 @@ class TmuxScreen:
         except AssertionError as err:
             raise AssertionError(f"{err}\n{self.text()}") from None
 
-    def has_ended(self) -> bool:
-        """Whether the program has ended; its last output stays."""
-        return self._tmux("display-message", "-p", "#{pane_dead}").strip() == "1"
-
     def exit_status(self) -> int:
-        eventually(self.has_ended, "the program has ended", within=SEEN_WITHIN_S)
-        return int(self._tmux("display-message", "-p", "#{pane_dead_status}"))
+        """How the program ended; its last output stays."""
+        status = status_of(self.socket)
+        eventually(status.exists, "the program has ended", within=SEEN_WITHIN_S)
+        return int(status.read_text())
 
     def _tmux(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -64,15 +65,22 @@ class TmuxScreen:
         return done.stdout
 
 
+def status_of(socket: Path) -> Path:
+    """The file that gets the exit status of the program on this screen."""
+    return socket.with_suffix(".status")
+
+
 @contextmanager
 def tmux_screen(
     socket: Path, argv: Sequence[str], *, environment: Mapping[str, str], cwd: Path, cols: int = 120, rows: int = 40
 ) -> Iterator[TmuxScreen]:
     """Run a program on a screen of this size; tmux is gone afterwards, and the program with it."""
     config = socket.with_suffix(".conf")
-    config.write_text("set -g remain-on-exit on\nset -g status off\nset -g default-terminal tmux-256color\n")
+    config.write_text("set -g status off\nset -g default-terminal tmux-256color\n")
+    status_of(socket).unlink(missing_ok=True)
     start = ["tmux", "-S", str(socket), "-f", str(config), "new-session", "-d", "-x", str(cols), "-y", str(rows)]
-    subprocess.run([*start, *argv], env=dict(environment), cwd=cwd, timeout=20, check=True)
+    program = ["sh", "-c", OUTLIVE, "sh", str(status_of(socket)), *argv]
+    subprocess.run([*start, *program], env=dict(environment), cwd=cwd, timeout=20, check=True)
     try:
         yield TmuxScreen(socket)
     finally:

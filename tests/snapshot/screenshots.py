@@ -47,7 +47,13 @@ def main() -> None:
 
 def _furnish(machine: Machine) -> None:
     """Sessions in several states, with something on their screens, and jobs."""
-    for role, prompt in (("FE", DIFF), ("문서", "echo 안녕하세요"), ("BE", "echo it's"), ("QA", TESTS), ("DO", "exit 3")):
+    for role, prompt in (
+        ("FE", DIFF),
+        ("문서", "echo 안녕하세요"),
+        ("BE", "echo it's"),
+        ("QA", TESTS),
+        ("DO", "exit 3"),
+    ):
         session = machine.new_session(role=role)
         machine.send(session, prompt, wait=0)
         if role == "BE":

@@ -14,7 +14,7 @@ from tests.soak.plan import Item, make_plan, write_plan
 from tests.soak.verdict import Verdict, judge
 from tests.soak.world import Process, World
 
-END_S: Final = 600.0
+END_S: Final = 1800.0
 DROPPED_SHARE: Final = 0.1
 
 

@@ -87,7 +87,7 @@ def test_unsend_takes_back_the_newest_that_has_not_begun_and_makes_it_a_draft(co
         actions.unsend
     )
     assert console.wanted[-1] == Unsend(two.command_id)
-    gone = told_receipt(two, "queued", status=CommandStatus.FAILED, error=ErrorCode.CANCELLED)
+    gone = told_receipt(two, "queued", "failed", status=CommandStatus.FAILED, error=ErrorCode.CANCELLED)
     console.step(partial(news.see_receipt, receipt=gone))
     assert console.state.composer.text == "two"
     assert console.state.receipts.by_id[two.command_id].ending() == "taken back"
