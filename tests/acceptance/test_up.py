@@ -49,13 +49,14 @@ def test_up_for_a_person_says_what_to_type_next(running: Machine) -> None:
     assert (ended.code, ended.err) == (0, "")
     assert "shop" in ended.out
     assert "semo send --wait 'echo hi'" in ended.out
-    assert "console is not built yet" in ended.out
+    assert "semo                          the console" in ended.out
 
 
 def test_status_names_every_process(running: Machine) -> None:
+    eventually((running.state / "run" / "server.json").exists, "the server serves")
     status = running.semo("status", "--json").json
     processes = {process["name"]: process for process in status["processes"]}
-    assert processes.keys() == {"supervisor", "hub", "postgres", "agent", "holder"}
+    assert processes.keys() == {"supervisor", "hub", "postgres", "agent", "server", "holder"}
     assert {process["state"] for process in processes.values()} == {"running"}
     assert all(Path(f"/proc/{process['pid']}").exists() for process in processes.values())
     assert processes["hub"]["url"].startswith("http://127.0.0.1:")

@@ -42,6 +42,8 @@ class Program:
     composer: bytes = b""
     busy_until: float = 0.0
     line: int = 0
+    forgotten: int = 0
+    """Ordinal of the last mark that is not kept any more."""
     _pasting: bool = False
     _pasted: bool = False
 
@@ -58,7 +60,24 @@ class Program:
 
     def due(self, now: float, after: int = 0) -> list[Emitted]:
         """The marks sent until now, those up to the ordinal `after` left out."""
-        return self.marks[after : bisect_right(self.marks, now, key=lambda mark: mark.at)]
+        return self.marks[self._index_after(after) : bisect_right(self.marks, now, key=lambda mark: mark.at)]
+
+    def next_due(self, after: int) -> float | None:
+        """When the next mark after an ordinal is sent."""
+        return next((mark.at for mark in self.marks[self._index_after(after) :]), None)
+
+    @property
+    def last_ordinal(self) -> int:
+        return self.forgotten + len(self.marks)
+
+    def forget(self, up_to: int) -> None:
+        """Keep neither the marks up to an ordinal nor the texts: the program lives long."""
+        del self.marks[: self._index_after(up_to)]
+        self.forgotten = max(self.forgotten, up_to)
+        self.submitted.clear()
+
+    def _index_after(self, ordinal: int) -> int:
+        return max(ordinal - self.forgotten, 0)
 
     def _take(self, at: float, token: bytes) -> None:
         if token in (BEGIN, END):
@@ -92,7 +111,7 @@ class Program:
         self.composer, self._pasted = b"", False
         if self.is_busy(at):
             # What it would have sent later is not sent.
-            self.marks = self.due(at)
+            self.marks = self.due(at, self.forgotten)
             self.line = self.marks[-1].line - 1
             self.busy_until = at
             self._end_turn(at, 130)
@@ -110,6 +129,6 @@ class Program:
         self._emit(at, "B", column=PROMPT_COLUMN)
 
     def _emit(self, at: float, kind: str, parameters: str = "", *, line: int | None = None, column: int = 0) -> None:
-        ordinal = self.marks[-1].ordinal + 1 if self.marks else 1
+        ordinal = self.last_ordinal + 1
         where = self.line if line is None else line
         self.marks.append(Emitted(at, kind, parameters, where, column, ordinal))

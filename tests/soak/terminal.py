@@ -34,6 +34,7 @@ from tests.soak.program import EPOCH, PROMPT_COLUMN, Emitted, Program
 
 SIZE: Final = Size(120, 40)
 HANGUP: Final = ExitStatus(signal=1)
+MARKS_KEPT: Final = 64
 
 
 @dataclass(slots=True)
@@ -124,7 +125,7 @@ class CountingTerminal(Terminal):
 
     async def marks(self, tab_id: str) -> Sequence[MarkSeen]:
         program = self._tab(tab_id).program
-        return [_seen(tab_id, mark) for mark in program.due(time.monotonic(), max(len(program.marks) - 64, 0))]
+        return [_seen(tab_id, mark) for mark in program.due(time.monotonic(), program.last_ordinal - MARKS_KEPT)]
 
     async def text_between(self, tab_id: str, start: Position, end: Position, *, max_bytes: int = 200_000) -> Excerpt:
         self._tab(tab_id)
@@ -179,10 +180,11 @@ class CountingTerminal(Terminal):
             self._events.tell(_seen(tab.info.tab_id, mark))
         if news:
             tab.told = news[-1].ordinal
+            tab.program.forget(tab.told - MARKS_KEPT)
             self._events.tell(Changed(tab.info.tab_id))
 
     def _next_due(self, now: float) -> float | None:
-        times = [mark.at for tab in self._tabs.values() for mark in tab.program.marks[tab.told : tab.told + 1]]
+        times = [at for tab in self._tabs.values() if (at := tab.program.next_due(tab.told)) is not None]
         return max(min(times) - now, 0.0) if times else None
 
 
