@@ -101,8 +101,11 @@ class Chaos:
         """A result under a claim that was given back and made anew, as a process that was frozen would send it."""
         if not self.stop_at(host, "after_claim", "stop"):
             return
-        lost = self._claims(host)
+        claims = self._claims(host)
         self.lapse(host)
+        # A renewal that was on its way keeps the lease, and the claims with it.
+        kept = self._claims(host)
+        lost = {command_id: token for command_id, token in claims.items() if kept.get(command_id) != token}
         again = self.stop_at(host, "after_journal", "stop", meanwhile=lambda: host.process.signal(signal.SIGCONT))
         if again:
             self.stale_accepted += sum(self._complete(host, command_id, token) for command_id, token in lost.items())
