@@ -15,10 +15,10 @@ from semo_console.state.cards import HelpCard, WhyCard
 from semo_console.state.console import Mode, Region
 from semo_console.state.effects import Refresh, SendAnswer, SendPrompt, StopTurn, Unsend
 from semo_office.models import SessionStatus
+from tests.snapshot.picture import check_picture
 from tests.snapshot.scene import Rows, Scene, session
 from tests.snapshot.shop import SESSIONS, shop
 
-Snap = Callable[..., bool]
 Act = Callable[[Pilot[None]], Awaitable[None]]
 
 
@@ -52,13 +52,21 @@ PICTURES: dict[str, Act] = {
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_picture_of_a_wide_screen(name: str, snap_compare: Snap) -> None:
-    assert snap_compare(shop().app, terminal_size=(120, 40), run_before=PICTURES[name])
+async def test_a_wide_screen_looks_as_it_did(name: str) -> None:
+    await see_picture(name, f"{name}-wide", (120, 40))
 
 
 @pytest.mark.parametrize("name", ["list", "writing", "answering", "zoomed"])
-def test_picture_of_a_narrow_screen(name: str, snap_compare: Snap) -> None:
-    assert snap_compare(shop().app, terminal_size=(80, 24), run_before=PICTURES[name])
+async def test_a_narrow_screen_looks_as_it_did(name: str) -> None:
+    await see_picture(name, f"{name}-narrow", (80, 24))
+
+
+async def see_picture(act: str, kept: str, size: tuple[int, int]) -> None:
+    scene = shop()
+    async with scene.app.run_test(size=size) as pilot:
+        await PICTURES[act](pilot)
+        await pilot.pause()
+        check_picture(kept, scene.app)
 
 
 @pytest.mark.parametrize("size", [(20, 5), (300, 90), (59, 11), (1, 1)])
