@@ -4,12 +4,19 @@ import sys
 from collections.abc import Sequence
 
 from semo_console.cli.exits import ExitCode
+from semo_console.cli.garbage import collected_later
 from semo_console.errors import ConsoleError, Superseded
 from semo_office.errors import OfficeError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit code. The one place where an error becomes a sentence on standard error."""
+    """Run one verb and return the exit code."""
+    with collected_later():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """The one place where an error becomes a sentence on standard error."""
     from typer import TyperException
 
     from semo_console.cli.app import app

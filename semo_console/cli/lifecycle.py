@@ -1,6 +1,5 @@
 """`semo up`, `semo down`, `semo status`, `semo console`."""
 
-import gc
 import os
 import sys
 from typing import Annotated
@@ -68,8 +67,6 @@ def console(state_dir: StateDir = None) -> None:
     Example:
       semo console
     """
-    # What is made until the first paint stays: looking for garbage in it would only delay the paint.
-    gc.disable()
     from semo_console.cli.actions.sitting import open_console
 
     open_console(state_dir)

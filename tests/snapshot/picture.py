@@ -20,11 +20,20 @@ def picture_of(app: App[Any], **options: Any) -> str:
     return _FONTS.sub("", svg).replace("font-family: Fira Code, monospace", _FAMILY)
 
 
+def looks_as_kept(name: str, app: App[Any]) -> bool:
+    """Whether the app looks as the picture of this name."""
+    path = _path_of(name)
+    return path.exists() and path.read_text(encoding="utf-8") == picture_of(app)
+
+
 def check_picture(name: str, app: App[Any]) -> None:
-    """Whether the app looks as it is kept under this name. Raises AssertionError."""
-    path, svg = PICTURES / f"{name}.svg", picture_of(app)
+    """Raises AssertionError when it does not look so."""
     if os.environ.get(DRAW):
-        path.write_text(svg, encoding="utf-8")
-    if not path.exists() or path.read_text(encoding="utf-8") != svg:
-        # Not `assert`, which would print both.
-        raise AssertionError(f"{path} shows something else; {DRAW}=1 draws it anew.")
+        _path_of(name).write_text(picture_of(app), encoding="utf-8")
+    # Not `assert`, which would print both.
+    if not looks_as_kept(name, app):
+        raise AssertionError(f"{_path_of(name)} shows something else; {DRAW}=1 draws it anew.")
+
+
+def _path_of(name: str) -> Path:
+    return PICTURES / f"{name}.svg"

@@ -7,6 +7,7 @@ from semo_agent import agent
 from semo_agent.emulator import warm_up
 from semo_agent.errors import AgentError
 from semo_agent.terminals.choice import TerminalChoice
+from semo_console.cli.garbage import collect_from_now_on
 from semo_console.errors import ConsoleError, Superseded
 from semo_console.processes import Processes
 from semo_office.config import read_supabase_settings
@@ -23,6 +24,7 @@ def run_agent(state_dir: Path | None, terminal: str) -> None:
         warm_up()
         Processes(state).await_running("hub")
     try:
+        collect_from_now_on()
         exit_status = asyncio.run(agent.run_agent(state, TerminalChoice(terminal)))
     except AgentError as err:
         raise ConsoleError(str(err)) from err

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from semo_console.cli.garbage import collect_from_now_on
 from semo_console.errors import ConsoleError
 from semo_hub.__main__ import run
 from semo_hub.errors import HubError
@@ -15,6 +16,7 @@ def run_hub(state_dir: Path | None, port: int) -> None:
     state = StateFolder.find(state_dir).prepare()
     configure_logs()
     try:
+        collect_from_now_on()
         asyncio.run(run(state.path, port))
     except HubError as err:
         raise ConsoleError(str(err)) from err

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from semo_console.cli.actions.folder import current_folder
 from semo_console.cli.actions.targets import choose_office
+from semo_console.cli.garbage import collect_from_now_on
 from semo_console.errors import ConsoleError
 from semo_console.processes import Processes
 from semo_office.commands import CommandRepository
@@ -42,6 +43,7 @@ class OperatorDesk:
 def at_desk(state: StateFolder, work: Callable[[OperatorDesk], Coroutine[Any, Any, T]]) -> T:
     """Do `work` on a connected desk. Raises ConsoleError when nothing runs here, and OfficeError."""
     require_office(state)
+    collect_from_now_on()
     return asyncio.run(_work_connected(state, work))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from semo_console.cli.garbage import collect_from_now_on
 from semo_console.processes import Processes
 from semo_office.config import read_supabase_settings
 from semo_office.locations import StateFolder
@@ -16,4 +17,5 @@ def run_office_server(state_dir: Path | None) -> None:
     configure_logs()
     if read_supabase_settings().url is None:
         Processes(state).await_running("hub")
+    collect_from_now_on()
     asyncio.run(run_server(state))

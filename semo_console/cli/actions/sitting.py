@@ -1,7 +1,6 @@
 """`semo console`: from the first paint to the operator's leaving."""
 
 import asyncio
-import gc
 import importlib
 import os
 import signal
@@ -14,6 +13,7 @@ from typing import Final
 from uuid import uuid4
 
 from semo_console.app import ConsoleApp
+from semo_console.cli.garbage import collect_from_now_on
 from semo_console.commands.keymap import Keymap, build_keymap, read_keymap
 from semo_console.errors import ConsoleError, KeysRefused
 from semo_console.processes import Processes
@@ -97,8 +97,7 @@ async def _serve(app: ConsoleApp, state: StateFolder, stop: asyncio.Event) -> No
     if stop.is_set():
         return
     _note_first_paint()
-    gc.freeze()
-    gc.enable()
+    collect_from_now_on()
     # The libraries of the link take long to load; the keys work meanwhile.
     office = await asyncio.to_thread(importlib.import_module, "semo_console.cli.actions.console_office")
     await office.serve(state, app, stop)
