@@ -2,22 +2,9 @@
 
 import pytest
 
-from tests.acceptance.jobs import add, await_status
 from tests.acceptance.machine import Machine
-from tests.acceptance.servers import serving
 
 pytestmark = pytest.mark.timeout(150)
-
-
-def test_a_person_reads_the_jobs_in_a_table(running: Machine) -> None:
-    with serving(running):
-        job_id = add(running, "Three", "exit_with() { return $1; }; exit_with 3", role="QA")
-        await_status(running, job_id, "failed")
-    row = next(line for line in running.semo("job", "list").out.splitlines() if line.startswith(job_id[:8]))
-    assert row.split() == [job_id[:8], "QA", "failed", "Three", "exit", "3"]
-    told = running.semo("job", "show", job_id[:8])
-    assert "attempt 1 in session" in told.out
-    assert "failed, exit 3" in told.out
 
 
 @pytest.mark.parametrize(

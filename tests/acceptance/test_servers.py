@@ -70,6 +70,9 @@ def test_a_job_that_runs_is_stopped_by_cancel(running: Machine, server: OfficeSe
     assert running.semo("job", "cancel", job_id[:8]).code == 0
     job = await_status(running, job_id, "cancelled")
     assert [attempt["status"] for attempt in job["attempts"]] == ["cancelled"]
+    row = next(line for line in running.semo("job", "list", "--all").out.splitlines() if line.startswith(job_id[:8]))
+    assert row.split()[:4] == [job_id[:8], "BE", "cancelled", "Endless"]
+    assert "attempt 1 in session" in running.semo("job", "show", job_id[:8]).out
     assert await_status(running, add(running, "Next", "echo next"), "done")["evidence"]["output"] == "next"
 
 

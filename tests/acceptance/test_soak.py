@@ -38,6 +38,7 @@ def patch_out(world: World, function: str, old: str, new: str) -> None:
     [row] = world.rows("select pg_get_functiondef(%s::regproc) as source", function)
     assert row["source"].count(old) == 1, row["source"]
     world.rows(row["source"].replace(old, new))
+    world.lawless = True
 
 
 def soak_with(world: World, happens: Callable[[Chaos], None]) -> Outcome:
