@@ -7,7 +7,7 @@ from tests.soak.soak import Size, Soak, running_world
 from tests.soak.world import World
 
 AIM_MB: Final = 10.0
-SIZE: Final = Size(agents=1, sessions_each=8, commands=0, clients=6, work_s=0.0)
+SIZE: Final = Size(agents=1, sessions_each=8, commands=0, clients=2, work_s=0.0)
 
 
 def measure_memory(folder: Path, commands: int) -> tuple[list[str], list[str]]:
