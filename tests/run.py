@@ -9,8 +9,6 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
-ORDER = "--no-loadscope-reorder"
-"""As collected: first the acceptance tests, of which a few take as long as many others."""
 
 
 class Counts(NamedTuple):
@@ -56,7 +54,7 @@ def run_tests(arguments: list[str]) -> bool:
     """Run pytest; a skipped test fails the run, because a part that is missing must not look like one that works."""
     report = ROOT / ".pytest_cache" / "report.xml"
     report.unlink(missing_ok=True)
-    passed = run_step("pytest", "pytest", "-n", "4", "--dist", "loadfile", ORDER, f"--junitxml={report}", *arguments)
+    passed = run_step("pytest", "pytest", "-n", "4", "--dist", "loadfile", f"--junitxml={report}", *arguments)
     counts = read_counts(report)
     sys.stdout.write(f"collected {counts.collected}\n")
     sys.stdout.write(f"{counts.passed} passed, {counts.failed} failed, {counts.skipped} skipped\n")
