@@ -80,7 +80,9 @@ def test_what_is_directed_at_one_agent_leaves_no_fault(folder: Path, happens: Ca
 def test_without_the_token_check_a_lost_claim_is_accepted(folder: Path) -> None:
     with running_world(folder, DIRECTED) as world:
         patch_out(world, "semo.fenced_command", TOKEN_CHECK, "if false then")
-        assert "accepted under a lost claim" in soak_with(world, replay_a_lost_claim).faults
+        # Which of the two comes first depends on what the agent that was frozen had in hand.
+        found = soak_with(world, replay_a_lost_claim).faults.keys()
+        assert found & {"accepted under a lost claim", "typed_twice"}
 
 
 def test_without_the_lane_condition_a_lane_is_shared(folder: Path) -> None:
