@@ -1,23 +1,47 @@
-"""Prints the measured figures of SEMO on this machine."""
+"""Prints the measured figures of SEMO on this machine: all of them, or those that are named."""
 
+import argparse
 import asyncio
-import sys
+from collections.abc import Callable
 
-from benchmarks import console, output, send_text, startup
-from benchmarks.office import bench_office
+from benchmarks import commands, console, output, send_text, startup
+from benchmarks.office import BenchOffice, bench_office
+
+Measure = Callable[[BenchOffice], list[str]]
+
+PARTS: dict[str, tuple[str, Measure]] = {
+    "output": ("output, as it is watched", lambda office: asyncio.run(output.measure(office))),
+    "commands": (
+        "commands that do nothing, beside two job queues",
+        lambda office: asyncio.run(commands.measure(office)),
+    ),
+    "send_text": ("send_text, one command after the other", lambda office: asyncio.run(send_text.measure(office))),
+    "start": ("start", startup.measure),
+    "console": ("console", console.measure),
+}
+ALONE = ("output", "commands")
+"""Those that fill an office with sessions, which the others should not have to carry."""
 
 
 def main() -> None:
-    with bench_office() as office:
-        _print("output, as it is watched", asyncio.run(output.measure(office)))
-    with bench_office() as office:
-        _print("send_text, one command after the other", asyncio.run(send_text.measure(office)))
-        _print("start", startup.measure(office))
-        _print("console", console.measure(office))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; without any all of them")
+    wanted = parser.parse_args().parts or list(PARTS)
+    if unknown := [name for name in wanted if name not in PARTS]:
+        parser.error(f"there is no {unknown[0]}: choose from {', '.join(PARTS)}")
+    for name in ALONE:
+        if name in wanted:
+            _measure([name])
+    _measure([name for name in PARTS if name in wanted and name not in ALONE])
 
 
-def _print(title: str, lines: list[str]) -> None:
-    sys.stdout.write(title + "\n" + "\n".join(lines) + "\n\n")
+def _measure(names: list[str]) -> None:
+    if not names:
+        return
+    with bench_office() as office:
+        for name in names:
+            title, measure = PARTS[name]
+            print(title, *measure(office), "", sep="\n", flush=True)
 
 
 if __name__ == "__main__":
