@@ -26,6 +26,9 @@ DEADLINE_S = 30.0
 AT_ONCE = 20
 """Jobs that a worker runs at the same time, and the size of its batches."""
 
+CONNECTIONS = 8
+"""Of procrastinate's pool: the hub's PostgreSQL has 40 for all."""
+
 TASK = "noop"
 
 
@@ -68,7 +71,7 @@ class Ends:
 async def procrastinate_peer(superuser: str) -> AsyncIterator[Peer]:
     """Its worker runs until the block ends."""
     async with _database(superuser, "bench_procrastinate") as conninfo:
-        connector = procrastinate.PsycopgConnector(conninfo=conninfo, min_size=4, max_size=AT_ONCE)
+        connector = procrastinate.PsycopgConnector(conninfo=conninfo, min_size=4, max_size=CONNECTIONS)
         app, ends = procrastinate.App(connector=connector), Ends()
 
         @app.task(name=TASK)
