@@ -54,10 +54,9 @@ class Program:
 
     def foreground(self) -> int:
         """The process that leads the group in the foreground."""
-        if self.ended:
-            return self.pid
         with contextlib.suppress(OSError):
-            return os.tcgetpgrp(self._master)
+            # Nobody is there until the child leads its session.
+            return (not self.ended and os.tcgetpgrp(self._master)) or self.pid
         return self.pid
 
     def hang_up(self) -> None:
