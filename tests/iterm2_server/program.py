@@ -66,12 +66,11 @@ class Program:
             self._close()
 
     def lives(self) -> bool:
-        """Whether anything of its group is left; one that nobody waited for counts."""
+        """Whether it has not ended."""
         try:
-            os.killpg(self.pid, 0)
-        except ProcessLookupError:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:
             return False
-        return True
 
     def signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

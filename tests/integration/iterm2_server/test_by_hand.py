@@ -92,24 +92,22 @@ async def test_sessions_outlive_a_restart_of_the_api(client: Client, at_home: Ru
 
 
 @pytest.mark.parametrize("restore", [True, False])
-async def test_a_restarted_app_has_new_programs_or_nothing(restore: bool) -> None:
-    with RunningITerm2.start("--windows", "0") as app:
-        with app.connecting():
-            client = await Client.connect()
-        session = await client.quiet()
-        await rpc.async_variable(client.connection, session, sets=[("user.tag", '"mine"')])
-        pid = await client.variable(session, "pid")
+async def test_a_restarted_app_has_new_programs_or_nothing(
+    client: Client, at_home: RunningITerm2, restore: bool
+) -> None:
+    session = await client.quiet()
+    await rpc.async_variable(client.connection, session, sets=[("user.tag", '"mine"')])
+    pid = await client.variable(session, "pid")
 
-        app.by_hand("restart_app", restore=restore)
+    at_home.by_hand("restart_app", restore=restore)
 
-        assert not lives(pid)
-        with app.connecting():
-            again = await Client.connect()
-        assert await again.session_ids() == [session] * restore
-        if restore:
-            assert await again.variable(session, "user.tag") == "mine"
-        await again.close()
-        await client.close()
+    assert not lives(pid)
+    again = await Client.connect()
+    assert await again.session_ids() == [session] * restore
+    if restore:
+        assert await again.variable(session, "user.tag") == "mine"
+        assert await again.variable(session, "pid") != pid
+    await again.close()
 
 
 async def test_a_killed_app_takes_its_programs_along_and_can_start_again() -> None:

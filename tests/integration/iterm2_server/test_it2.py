@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from tests.iterm2_server.running import RunningITerm2
@@ -27,13 +28,15 @@ def it2(app: RunningITerm2, *arguments: str) -> str:
 
 
 def test_it2_lists_opens_types_reads_and_closes(iterm2_app: RunningITerm2) -> None:
+    first = iterm2_app.by_hand("new_tab")
     it2(iterm2_app, "tab", "new")
-    session = json.loads(it2(iterm2_app, "session", "list", "--json"))[-1]["id"]
+    sessions = [each["id"] for each in json.loads(it2(iterm2_app, "session", "list", "--json"))]
+    assert sessions == iterm2_app.by_hand("sessions")
 
-    it2(iterm2_app, "session", "run", "--session", session, "echo 한글-$((6*7))")
-    assert "한글-42" in it2(iterm2_app, "session", "read", "--session", session)
+    it2(iterm2_app, "session", "run", "--session", sessions[1], "echo 한글-$((6*7))")
+    deadline = time.monotonic() + _DEADLINE
+    while "한글-42" not in it2(iterm2_app, "session", "read", "--session", sessions[1]):
+        assert time.monotonic() < deadline
 
-    it2(iterm2_app, "session", "close", "--session", session, "--force")
-    left = [each["id"] for each in json.loads(it2(iterm2_app, "session", "list", "--json"))]
-    assert session not in left
-    assert left
+    it2(iterm2_app, "session", "close", "--session", sessions[1], "--force")
+    assert iterm2_app.by_hand("sessions") == [first]

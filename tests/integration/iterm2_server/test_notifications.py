@@ -145,15 +145,15 @@ async def test_the_streamer_of_the_library_gets_what_changed(client: Client) -> 
     assert style.fg_color.standard == 2
 
 
-async def test_a_visible_session_is_drawn_often_and_a_hidden_one_once_a_second() -> None:
-    with RunningITerm2.start("--windows", "0", "--fast", "50", "--slow", "1") as app:
+async def test_a_visible_session_is_drawn_more_often_than_a_hidden_one() -> None:
+    with RunningITerm2.start("--windows", "0", "--fast", "50", "--slow", "3") as app:
         visible, hidden = await _updates(app)
-    assert 15 <= visible <= 60
+    assert 4 <= visible <= 20
     assert hidden <= 2
 
 
 async def _updates(app: RunningITerm2) -> tuple[int, int]:
-    """Screen updates of a visible and of a hidden session that both write all the time, in about a second."""
+    """Screen updates of a visible and of a hidden session that both write all the time, in a third of a second."""
     with app.connecting():
         client = await Client.connect()
     chatter = "/bin/sh -c 'while :; do echo x; sleep 0.005; done'"
@@ -163,7 +163,7 @@ async def _updates(app: RunningITerm2) -> tuple[int, int]:
         await client.hear(api_pb2.NOTIFY_ON_SCREEN_UPDATE, session=session)
     await client.until(lambda: any(told.session == unseen for told in client.heard))
     client.heard.clear()
-    # The slow clock ticks once a second: from one tick to the next is the time that is measured.
+    # From one tick of the slow clock to the next is the time that is measured.
     await client.until(lambda: any(told.session == unseen for told in client.heard))
     of = [told.session for told in client.heard]
     await client.close()
