@@ -164,12 +164,6 @@ class Application:
         self.notifications.new_session(session)
         self.notifications.layout_change()
 
-    def restart(self, session: Session) -> None:
-        """The same tab, another program and another id."""
-        self._cadence.forget(session)
-        session.restart()
-        self.notifications.layout_change()
-
     def resize(self, session: Session, size: Size) -> None:
         """Give a session a size by giving it to its window, and so to all tabs of it."""
         self.window_of(self.tab_of(session)).resize(size)
@@ -204,11 +198,23 @@ class Application:
     def marked(self, session: Session, mark: Mark) -> None:
         self.prompts.mark(session, mark)
 
+    def restarted(self, session: Session, before: str) -> None:
+        self.notifications.renamed(before, session.guid)
+        self.notifications.layout_change()
+        self.changed(session)
+
     def ended(self, session: Session) -> None:
         if session.profile.closes_on_end:
             self.close(session)
 
     # How it ends.
+
+    def come_back(self) -> None:
+        """Be started again after a crash: the programs lived on in their servers, windows and tabs have other ids."""
+        for window in self.windows:
+            window.number = next(self._numbers)
+            for tab in window.tabs:
+                tab.number = next(self._numbers)
 
     async def quit(self, *, restore: bool) -> None:
         """End all programs as the end of iTerm2 does; with `restore` the windows come back, with new programs."""

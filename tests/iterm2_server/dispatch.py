@@ -112,7 +112,7 @@ class Dispatcher:
             return api_pb2.RestartSessionResponse(status=api_pb2.RestartSessionResponse.SESSION_NOT_FOUND)
         if asked.only_if_exited and not session.exited:
             return api_pb2.RestartSessionResponse(status=api_pb2.RestartSessionResponse.SESSION_NOT_RESTARTABLE)
-        self._application.restart(session)
+        session.restart()
         return api_pb2.RestartSessionResponse(status=api_pb2.RestartSessionResponse.OK)
 
     def _activate_request(self, asked: api_pb2.ActivateRequest) -> api_pb2.ActivateResponse:

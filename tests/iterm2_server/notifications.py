@@ -81,6 +81,12 @@ class Notifications:
             for key in [key for key in listener.subscriptions if key[1] == session.guid]:
                 del listener.subscriptions[key]
 
+    def renamed(self, before: str, guid: str) -> None:
+        """A session has another id: who listens to it goes on listening."""
+        for listener in self._listeners:
+            for key in [key for key in listener.subscriptions if key[1] == before]:
+                listener.subscriptions[(key[0], guid, *key[2:])] = listener.subscriptions.pop(key)
+
     def layout_change(self) -> None:
         told = api_pb2.LayoutChangedNotification(list_sessions_response=self._application.list_sessions())
         self._tell_all(api_pb2.NOTIFY_ON_LAYOUT_CHANGE, api_pb2.Notification(layout_changed_notification=told))

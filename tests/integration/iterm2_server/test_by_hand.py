@@ -110,6 +110,19 @@ async def test_a_restarted_app_has_new_programs_or_nothing(
     await again.close()
 
 
+async def test_programs_live_on_when_the_app_crashed(client: Client, at_home: RunningITerm2) -> None:
+    session = await client.quiet()
+    pid = await client.variable(session, "pid")
+    window = (await client.layout()).windows[0].window_id
+
+    at_home.by_hand("restart_app", programs="live")
+
+    again = await Client.connect()
+    assert await again.variable(session, "pid") == pid
+    assert (await again.layout()).windows[0].window_id != window
+    await again.close()
+
+
 async def test_a_killed_app_takes_its_programs_along_and_can_start_again() -> None:
     with RunningITerm2.start("--windows", "0") as app:
         with app.connecting():
