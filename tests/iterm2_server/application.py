@@ -12,7 +12,7 @@ from semo_agent.terminals.base import Size
 from tests.iterm2_server.buffer import Mark
 from tests.iterm2_server.cadence import Cadence
 from tests.iterm2_server.escapes import Told
-from tests.iterm2_server.layout import Split, Tab, Window
+from tests.iterm2_server.layout import NotFound, Split, Tab, Window
 from tests.iterm2_server.notifications import Notifications
 from tests.iterm2_server.profiles import Profile, Profiles
 from tests.iterm2_server.prompts import Prompts
@@ -22,10 +22,6 @@ T = TypeVar("T")
 
 _LOOKS, _LOOK_S = 50, 0.01
 _TELLS_SELECTION = (1, 18)
-
-
-class NotFound(Exception):
-    """No session, tab or window has this id."""
 
 
 class Application:
@@ -96,14 +92,13 @@ class Application:
                     tab.ClearField("active_session_id")
         return response
 
-    def variable(self, scope: int, identifier: str, name: str) -> Any:
-        """A variable of a tab, a window or the application; None where there is none. Raises `NotFound`."""
+    def place(self, scope: int, identifier: str) -> "Tab | Window | Application":
+        """What has variables, but for sessions. Raises `NotFound`."""
         if scope == api_pb2.TAB:
-            tab = self.tab(identifier)
-            return {"id": tab.number, "title": tab.title or tab.active.name, "titleOverride": tab.title}.get(name)
-        if scope == api_pb2.WINDOW:
-            window = self.window(identifier)
-            return {"id": window.window_id, "number": window.number}.get(name)
+            return self.tab(identifier)
+        return self.window(identifier) if scope == api_pb2.WINDOW else self
+
+    def variable(self, name: str) -> Any:
         return self.user.get(name, os.getpid() if name == "pid" else None)
 
     # What can be done.

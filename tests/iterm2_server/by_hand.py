@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from semo_agent.terminals.base import Size
-from tests.iterm2_server.application import Application, NotFound
+from tests.iterm2_server.application import Application
 from tests.iterm2_server.handshake import Doorkeeper
+from tests.iterm2_server.layout import NotFound
 from tests.iterm2_server.profiles import MissingSubstitution, UnknownProfile
 from tests.iterm2_server.server import ApiServer
 from tests.iterm2_server.session import Session

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from iterm2 import api_pb2
+
+from tests.iterm2_server.layout import NotFound
 
 if TYPE_CHECKING:
     from tests.iterm2_server.application import Application
@@ -174,7 +177,10 @@ class Notifications:
 
     def _values(self, scope: int, whose: str, name: str) -> list[tuple[str, Any]]:
         if scope != api_pb2.SESSION:
-            return [(whose, self._application.variable(scope, whose, name))]
+            # A tab that is gone changes no more.
+            with contextlib.suppress(NotFound):
+                return [(whose, self._application.place(scope, whose).variable(name))]
+            return []
         sessions = [session for session in self._application.sessions() if whose in (ALL, session.guid)]
         return [(session.guid, session.variable(name)) for session in sessions]
 

@@ -78,6 +78,23 @@ async def test_a_watched_variable_is_told_when_it_changes(client: Client) -> Non
         assert await heard.get() == f"{session} 일"
 
 
+async def test_a_watched_variable_of_a_tab_that_closes_disturbs_nobody(client: Client) -> None:
+    made = await client.open("/bin/cat")
+    monitor = api_pb2.VariableMonitorRequest(name="title", scope=api_pb2.TAB, identifier=str(made.tab_id))
+    await client.hear(api_pb2.NOTIFY_ON_VARIABLE_CHANGE, variable_monitor_request=monitor)
+    other = await client.quiet()
+    other_monitor = api_pb2.VariableMonitorRequest(name="name", scope=api_pb2.SESSION, identifier=other)
+    await client.hear(api_pb2.NOTIFY_ON_VARIABLE_CHANGE, variable_monitor_request=other_monitor)
+    key = (api_pb2.SESSION, other, "name", api_pb2.NOTIFY_ON_VARIABLE_CHANGE)
+    iterm2.notifications._register_notification_handler_impl(key, client.on_notification)
+
+    await rpc.async_close(client.connection, tabs=[str(made.tab_id)], force=True)
+    await client.inject(other, "\x1b]2;이름\x07")
+
+    told = await client.until(lambda: client.heard)
+    assert json.loads(told[0].json_new_value) == "이름"
+
+
 async def test_the_name_of_the_job_follows_the_foreground(client: Client) -> None:
     session = (await client.open("/bin/sh")).session_id
     heard: asyncio.Queue[str] = asyncio.Queue()

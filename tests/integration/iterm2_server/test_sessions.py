@@ -157,6 +157,8 @@ async def test_names_and_titles_are_set_by_the_methods_of_the_library(client: Cl
 
     assert await session.async_get_variable("name") == '일 "하나"'
     assert await tab.async_get_variable("title") == "tab"
+    await tab.async_set_variable("user.note", [1])
+    assert await tab.async_get_variable("user.note") == [1]
     with pytest.raises(iterm2.RPCException):
         await session.async_invoke_function("unheard_of(a: 1)")
 
