@@ -11,6 +11,7 @@ Measure = Callable[[BenchOffice], list[str]]
 
 PARTS: dict[str, tuple[str, Measure]] = {
     "output": ("output, as it is watched", lambda office: asyncio.run(output.measure(office))),
+    "tmux": ("idle on tmux", lambda office: asyncio.run(output.measure_idle(office))),
     "commands": (
         "commands that do nothing, beside two job queues",
         lambda office: asyncio.run(commands.measure(office)),
@@ -19,8 +20,13 @@ PARTS: dict[str, tuple[str, Measure]] = {
     "start": ("start", startup.measure),
     "console": ("console", console.measure),
 }
-ALONE = ("output", "commands")
-"""Those that fill an office with sessions, which the others should not have to carry."""
+# Each of the first fills an office with sessions, which the others should not have to carry.
+OFFICES = (
+    ("pty", ("output",)),
+    ("tmux", ("tmux",)),
+    ("pty", ("commands",)),
+    ("pty", ("send_text", "start", "console")),
+)
 
 
 def main() -> None:
@@ -29,16 +35,13 @@ def main() -> None:
     wanted = parser.parse_args().parts or list(PARTS)
     if unknown := [name for name in wanted if name not in PARTS]:
         parser.error(f"there is no {unknown[0]}: choose from {', '.join(PARTS)}")
-    for name in ALONE:
-        if name in wanted:
-            _measure([name])
-    _measure([name for name in PARTS if name in wanted and name not in ALONE])
+    for terminal, names in OFFICES:
+        if chosen := [name for name in names if name in wanted]:
+            _measure(terminal, chosen)
 
 
-def _measure(names: list[str]) -> None:
-    if not names:
-        return
-    with bench_office() as office:
+def _measure(terminal: str, names: list[str]) -> None:
+    with bench_office(terminal) as office:
         for name in names:
             title, measure = PARTS[name]
             print(title, *measure(office), "", sep="\n", flush=True)
