@@ -1,25 +1,50 @@
-"""Prints the measured figures of SEMO on this machine."""
+"""Prints the measured figures of SEMO on this machine: all of them, or those that are named."""
 
+import argparse
 import asyncio
-import sys
+from collections.abc import Callable
 
-from benchmarks import console, output, send_text, startup
-from benchmarks.office import bench_office
+from benchmarks import commands, console, output, send_text, startup
+from benchmarks.office import BenchOffice, bench_office
+
+Measure = Callable[[BenchOffice], list[str]]
+
+PARTS: dict[str, tuple[str, Measure]] = {
+    "output": ("output, as it is watched", lambda office: asyncio.run(output.measure(office))),
+    "tmux": ("idle on tmux", lambda office: asyncio.run(output.measure_idle(office))),
+    "commands": (
+        "commands that do nothing, beside two job queues",
+        lambda office: asyncio.run(commands.measure(office)),
+    ),
+    "send_text": ("send_text, one command after the other", lambda office: asyncio.run(send_text.measure(office))),
+    "start": ("start", startup.measure),
+    "console": ("console", console.measure),
+}
+# Each of the first fills an office with sessions, which the others should not have to carry.
+OFFICES = (
+    ("pty", ("output",)),
+    ("tmux", ("tmux",)),
+    ("pty", ("commands",)),
+    ("pty", ("send_text", "start", "console")),
+)
 
 
 def main() -> None:
-    with bench_office() as office:
-        _print("output, as it is watched", asyncio.run(output.measure(office)))
-    with bench_office("tmux") as office:
-        _print("idle on tmux", asyncio.run(output.measure_idle(office)))
-    with bench_office() as office:
-        _print("send_text, one command after the other", asyncio.run(send_text.measure(office)))
-        _print("start", startup.measure(office))
-        _print("console", console.measure(office))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; without any all of them")
+    wanted = parser.parse_args().parts or list(PARTS)
+    if unknown := [name for name in wanted if name not in PARTS]:
+        parser.error(f"there is no {unknown[0]}: choose from {', '.join(PARTS)}")
+    for terminal, names in OFFICES:
+        if chosen := [name for name in names if name in wanted]:
+            _measure(terminal, chosen)
 
 
-def _print(title: str, lines: list[str]) -> None:
-    sys.stdout.write(title + "\n" + "\n".join(lines) + "\n\n")
+def _measure(terminal: str, names: list[str]) -> None:
+    with bench_office(terminal) as office:
+        for name in names:
+            title, measure = PARTS[name]
+            print(title, *measure(office), "", sep="\n", flush=True)
 
 
 if __name__ == "__main__":

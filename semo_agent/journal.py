@@ -6,8 +6,9 @@ No text is kept, only which command it was, how far it got, and where its turn i
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -62,6 +63,8 @@ class Journal:
         self._path = path
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._done: list[UUID] = []
+        # Every command in the file, and for a moment some that are not: most that are looked for are not here.
+        self._known: set[UUID] = set()
         self._database: sqlite3.Connection | None = None
 
     async def open(self) -> None:
@@ -76,6 +79,7 @@ class Journal:
 
     async def begin(self, entry: Entry) -> None:
         """Note that the command is about to be typed. Raises AlreadyTyped when it is here from before."""
+        self._known.add(entry.command_id)
         await self._run(lambda: self._insert(entry))
 
     async def advance(self, entry: Entry) -> None:
@@ -84,7 +88,7 @@ class Journal:
 
     async def find(self, command_id: UUID) -> Entry | None:
         """None: it was never typed, or the office knows its result."""
-        return await self._run(lambda: self._select(command_id))
+        return await self._run(lambda: self._select(command_id)) if command_id in self._known else None
 
     async def entries(self) -> list[Entry]:
         """All commands whose result the office may not know."""
@@ -116,9 +120,11 @@ class Journal:
             database.close()
             raise
         self._database = database
+        self._known.update(entry.command_id for entry in self._select_all())
 
     def _close(self) -> None:
-        self._drop_done(self._living)
+        with self._writing():
+            pass
         self._living.close()
         self._database = None
 
@@ -129,26 +135,26 @@ class Journal:
         return self._database
 
     def _insert(self, entry: Entry) -> None:
-        database = self._living
-        with database:
-            database.execute("begin immediate")
-            self._drop_done(database)
+        with self._writing() as database:
             try:
                 database.execute("insert into typed values (?, ?, ?, ?)", _packed(entry))
             except sqlite3.IntegrityError as err:
                 raise AlreadyTyped(f"The command {entry.command_id} was typed before.") from err
 
     def _update(self, entry: Entry) -> None:
-        database = self._living
-        with database:
-            database.execute("begin immediate")
-            self._drop_done(database)
+        with self._writing() as database:
             command_id, _, phase, turn = _packed(entry)
             database.execute("update typed set phase = ?, turn = ? where command_id = ?", (phase, turn, command_id))
 
-    def _drop_done(self, database: sqlite3.Connection) -> None:
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, which takes along what may be forgotten."""
         done, self._done = self._done, []
-        database.executemany("delete from typed where command_id = ?", [(str(each),) for each in done])
+        with self._living as database:
+            database.execute("begin immediate")
+            database.executemany("delete from typed where command_id = ?", [(str(each),) for each in done])
+            yield database
+        self._known.difference_update(done)
 
     def _select(self, command_id: UUID) -> Entry | None:
         if command_id in self._done:

@@ -9,6 +9,7 @@ from semo_agent.journal import Entry, Phase
 from semo_agent.office import Claim, Verdict
 from semo_agent.paste import encode_paste
 from semo_agent.session import Session
+from semo_agent.stopping import Tasks
 from semo_agent.terminals.base import Key
 from semo_office.errors import CommandError, ErrorCode
 from semo_office.models import SendText, SessionStatus
@@ -19,8 +20,9 @@ SECOND_CTRL_C_S: Final = 2.0
 class Keystrokes:
     """Keys for the sessions of one host."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, tasks: Tasks) -> None:
         self._host = host
+        self._tasks = tasks
 
     async def send_text(self, session: Session, claim: Claim, text: SendText) -> Verdict:
         """Type a text; done when the program's terminal has it.
@@ -97,7 +99,10 @@ class Keystrokes:
         entry = Entry(claim.command_id, session.id, Phase.TYPING)
         await self._host.journal.begin(entry)
         await self._host.terminal.write(tab_id, data)
-        await self._host.journal.advance(replace(entry, phase=Phase.WRITTEN))
+        # The result need not wait for the disk: once the office has it nobody asks the journal, and until then a crash
+        # leaves the command indeterminate, as it does while this is written.
+        written = self._host.journal.advance(replace(entry, phase=Phase.WRITTEN))
+        self._tasks.start(f"written {claim.command_id}", written)
         return Verdict(result={"bytes": len(data)})
 
     def _require_terminal(self, session: Session) -> str:

@@ -12,6 +12,7 @@ import structlog
 
 from semo_agent.office import CLAIM_LIMIT, LinkedOffice
 from semo_agent.stopping import Stop
+from semo_office.commands import LOOK_AGAIN_S
 from semo_office.errors import LinkError
 from semo_office.link import Hearer, Hint, Link, LinkState
 from semo_office.models import AgentCommand
@@ -51,6 +52,7 @@ class OfficeSubscriber:
         self._audience_of = audience_of
         self._listening: set[UUID] = set()
         self._look = asyncio.Event()
+        self._announced = 0
         self._renew = asyncio.Event()
         stop.then(self.poke)
         stop.then(self.refresh)
@@ -65,6 +67,7 @@ class OfficeSubscriber:
 
     def on_hint(self, hint: Hint) -> None:
         if hint.table == "agent_commands" and hint.new:
+            self._announced += 1
             self.poke()
 
     def on_gap(self) -> None:
@@ -103,15 +106,19 @@ class OfficeSubscriber:
     async def claim_until_stop(self) -> None:
         """Claim whenever there may be something. Raises Superseded."""
         while not self._stop:
-            pause = self._poll_interval()
+            pause, announced = self._poll_interval(), self._announced
+            self._announced = 0
             try:
-                await self._claim_all()
+                if await self._claim_all() < announced:
+                    pause = LOOK_AGAIN_S
             except LinkError as err:
                 _log.warning("claim_failed", error=type(err).__name__)
                 pause = POLL_BLIND_S
             await _rings(self._look, pause)
 
-    async def _claim_all(self) -> None:
+    async def _claim_all(self) -> int:
+        """How many were claimed."""
+        count = 0
         while not self._stop:
             claimed = await self._office.claim()
             for each in claimed:
@@ -122,8 +129,10 @@ class OfficeSubscriber:
                     session_id=str(each.command.session_id),
                 )
                 self._take(each.command, each.remaining_ms)
+            count += len(claimed)
             if len(claimed) < CLAIM_LIMIT:
-                return
+                break
+        return count
 
     def _poll_interval(self) -> float:
         return POLL_LIVE_S if self._link.status.state is LinkState.LIVE else POLL_BLIND_S

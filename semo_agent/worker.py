@@ -54,7 +54,7 @@ class Worker:
         self.lifecycle = Lifecycle(host)
         self._host = host
         self._tasks = tasks
-        self._keystrokes = Keystrokes(host)
+        self._keystrokes = Keystrokes(host, tasks)
         self._prompts = Prompts(host, self._keystrokes)
         self._claims: deque[UUID] = deque(maxlen=CLAIMS_KNOWN)
         self._in_hand: dict[UUID, _Hand] = {}

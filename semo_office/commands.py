@@ -28,6 +28,9 @@ from semo_office.models import (
 POLL_FIRST_S: Final = 0.5
 POLL_SLOWEST_S: Final = 5.0
 POLL_GROWTH: Final = 1.5
+# A hint is sent as the change is on disk, and others see the change a moment after that: where a hint led to nothing
+# new it is looked once more.
+LOOK_AGAIN_S: Final = 0.05
 EXPIRE_EVERY_S: Final = 5.0
 # A host that woke at the same moment reports its own sleep first; else its commands would seem overdue.
 EXPIRE_AFTER_SLEEP_S: Final = 20.0
@@ -214,9 +217,11 @@ class CommandRepository:
         """Like `wait_for_outcome`, under an expectation that was entered before the command was written."""
         clock, sleep = self._link.clock, self._link.sleep_watch()
         start, poll, expire_at = clock(), POLL_FIRST_S, clock() + EXPIRE_EVERY_S
+        woken = False
         while timeout is None or clock() < start + timeout:
-            woken = await change.next(poll if timeout is None else min(poll, start + timeout - clock()))
-            poll = poll if woken else min(poll * POLL_GROWTH, POLL_SLOWEST_S)
+            pause, again = (LOOK_AGAIN_S if woken else poll), woken
+            woken = await change.next(pause if timeout is None else min(pause, start + timeout - clock()))
+            poll = poll if woken or again else min(poll * POLL_GROWTH, POLL_SLOWEST_S)
             try:
                 if sleep.slept():
                     expire_at = clock() + EXPIRE_AFTER_SLEEP_S

@@ -42,6 +42,7 @@ async def test_what_was_begun_is_there_for_the_next_process(journal: Journal, pa
     later = Journal(path)
     await later.open()
     assert await later.entries() == [typed]
+    assert await later.find(typed.command_id) == typed
     await later.close()
 
 

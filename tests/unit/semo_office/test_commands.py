@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from semo_office.commands import (
     EXPIRE_AFTER_SLEEP_S,
     EXPIRE_EVERY_S,
+    LOOK_AGAIN_S,
     POLL_FIRST_S,
     POLL_SLOWEST_S,
     CommandRepository,
@@ -102,6 +103,32 @@ async def test_a_hint_settles_a_wait_at_once() -> None:
         office.hint_result()
         assert (await waiting).kind is OutcomeKind.FINISHED
         assert office.time.elapsed == 0
+
+
+async def test_a_hint_that_outran_its_change_is_looked_after_once_more() -> None:
+    office = Office()
+    async with office.repository() as commands:
+        waiting = await begin_wait(commands)
+        office.hint_result()
+        await settle()
+        office.status = "completed"
+        await office.time.advance(LOOK_AGAIN_S)
+        assert (await waiting).kind is OutcomeKind.FINISHED
+
+
+async def test_after_a_hint_that_led_to_nothing_the_poll_is_as_slow_as_before() -> None:
+    office = Office()
+    async with office.repository() as commands:
+        waiting = await begin_wait(commands)
+        await office.time.advance(60.0)
+        office.hint_result()
+        await office.time.advance(LOOK_AGAIN_S)
+        before = office.calls["command_outcome"]
+        await office.time.advance(60.0)
+        assert office.calls["command_outcome"] - before == 60.0 / POLL_SLOWEST_S
+        office.status = "completed"
+        office.hint_result()
+        await waiting
 
 
 async def test_a_result_that_was_there_before_costs_one_request() -> None:
