@@ -14,13 +14,8 @@ breaker = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
-HostArgument = Annotated[
-    str | None,
-    typer.Argument(metavar="HOST", help="A host by name or id, or the beginning of one.", show_default=False),
-]
-ProfileArgument = Annotated[
-    str | None, typer.Argument(metavar="PROFILE", help="The profile of a CLI: shell, claude …", show_default=False)
-]
+HOST_HELP = "A host by name or id, or the beginning of one."
+PROFILE_HELP = "The profile of a CLI: shell, claude …"
 
 
 @breaker.callback()
@@ -55,8 +50,8 @@ def list_(office: Office = None, as_json: Json = False, state_dir: StateDir = No
 
 @breaker.command("open")
 def open_(
-    host: HostArgument = None,
-    profile: ProfileArgument = None,
+    host: Annotated[str, typer.Argument(metavar="HOST", help=HOST_HELP)],
+    profile: Annotated[str, typer.Argument(metavar="PROFILE", help=PROFILE_HELP)],
     reason: Annotated[
         str | None, typer.Option("--reason", metavar="TEXT", help="Why; others read it.", show_default=False)
     ] = None,
@@ -77,8 +72,8 @@ def open_(
 
 @breaker.command()
 def reset(
-    host: HostArgument = None,
-    profile: ProfileArgument = None,
+    host: Annotated[str | None, typer.Argument(metavar="HOST", help=HOST_HELP, show_default=False)] = None,
+    profile: Annotated[str | None, typer.Argument(metavar="PROFILE", help=PROFILE_HELP, show_default=False)] = None,
     office: Office = None,
     as_json: Json = False,
     state_dir: StateDir = None,

@@ -22,6 +22,10 @@ class HostBreaker:
     host: AgentHost
     breaker: Breaker
 
+    @property
+    def paused(self) -> bool:
+        return self.breaker.state is not CircuitState.CLOSED
+
     def to_json(self) -> dict[str, JsonValue]:
         return {**self.breaker.model_dump(mode="json"), "host": self.host.name}
 
@@ -50,19 +54,12 @@ def list_breakers(state_dir: Path | None, office: str | None, *, as_json: bool) 
 
 
 def open_breaker(
-    state_dir: Path | None,
-    office: str | None,
-    host: str | None,
-    profile: str | None,
-    reason: str | None,
-    *,
-    as_json: bool,
+    state_dir: Path | None, office: str | None, host: str, profile: str, reason: str | None, *, as_json: bool
 ) -> None:
     """Pause a CLI on a host. Raises UnclearTarget, CommandError(FORBIDDEN, INVALID_PAYLOAD)."""
 
     async def pause(store: BreakerStore, fleet: Fleet) -> Breaker:
-        place, name = choose_place(fleet, host, profile)
-        return await store.open(fleet.office_id, place.id, name, reason)
+        return await store.open(fleet.office_id, choose_host(fleet.hosts, host).id, profile, reason)
 
     _change(state_dir, office, pause, as_json=as_json)
 
@@ -79,14 +76,6 @@ def reset_breaker(
     _change(state_dir, office, lift, as_json=as_json)
 
 
-def choose_place(fleet: Fleet, host: str | None, profile: str | None) -> tuple[AgentHost, str]:
-    """Host and CLI: both named, else those of the only breaker. A CLI need not have failed. Raises UnclearTarget."""
-    if host is not None and profile is not None:
-        return choose_host(fleet.hosts, host), profile
-    only = choose_breaker(fleet, host, profile)
-    return only.host, only.breaker.profile
-
-
 def choose_host(hosts: Sequence[AgentHost], chosen: str) -> AgentHost:
     """The host with this name or id, or beginning of one. Raises UnclearTarget."""
     exact = [host for host in hosts if chosen in (host.name, str(host.id))]
@@ -101,12 +90,14 @@ def choose_host(hosts: Sequence[AgentHost], chosen: str) -> AgentHost:
 
 
 def choose_breaker(fleet: Fleet, host: str | None, profile: str | None) -> HostBreaker:
-    """The one of this host and CLI, else the only one; what is paused goes before the rest. Raises UnclearTarget."""
+    """The one of this host and CLI; what is not named is the only one, of those that are paused if any is.
+
+    Raises UnclearTarget.
+    """
     place = choose_host(fleet.hosts, host) if host is not None else None
     of_host = [each for each in fleet.breakers if place is None or each.host.id == place.id]
     found = of_host if profile is None else _of_profile(of_host, profile)
-    paused = [each for each in found if each.breaker.state is not CircuitState.CLOSED]
-    candidates = paused or found
+    candidates = [each for each in found if each.paused] or [each for each in found if place or each.breaker.failures]
     if len(candidates) == 1:
         return candidates[0]
     if candidates:

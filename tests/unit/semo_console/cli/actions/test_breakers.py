@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from semo_console.cli.actions.breakers import Fleet, HostBreaker, choose_breaker, choose_host, choose_place, in_words
+from semo_console.cli.actions.breakers import Fleet, HostBreaker, choose_breaker, choose_host, in_words
 from semo_console.errors import UnclearTarget
 from semo_office.breaker import Breaker, CircuitState
 from semo_office.models import AgentHost
@@ -83,6 +83,7 @@ def test_of_several_the_host_and_the_beginning_of_the_cli_decide() -> None:
     ("breakers", "chosen", "sentence"),
     [
         ((), (None, None), "Nothing is paused here"),
+        ((breaker(state=CircuitState.CLOSED, failures=0),), (None, None), "Nothing is paused here"),
         ((breaker(),), ("mac", "codex"), "nothing of 'mac codex'"),
         ((breaker(),), ("mac", ""), "nothing of 'mac '"),
     ],
@@ -92,11 +93,6 @@ def test_what_is_not_there_is_said_to_be_missing(
 ) -> None:
     with pytest.raises(UnclearTarget, match=sentence):
         choose_breaker(fleet(*breakers), *chosen)
-
-
-def test_a_cli_that_never_failed_can_be_paused_when_it_is_named() -> None:
-    assert choose_place(fleet(), "mac", "codex") == (MAC, "codex")
-    assert choose_place(fleet(breaker(place=MINI)), None, None) == (MINI, "claude")
 
 
 @pytest.mark.parametrize("chosen", ["mac", str(MAC.id)])
