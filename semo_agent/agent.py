@@ -17,6 +17,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from semo_agent.budget import Budget
 from semo_agent.errors import Stopping, Superseded
 from semo_agent.failpoints import Failpoints
+from semo_agent.hooks.spool import Spools
 from semo_agent.host import Host, Sessions
 from semo_agent.identity import host_id_of, host_name, only_agent, owner_id_of
 from semo_agent.journal import Journal
@@ -168,6 +169,7 @@ class Agent:
         await self._office.patiently(self._register)
         await self._office.take_lease()
         await Reconciliation(self._host, self._worker).run()
+        self._work.start("hooks", self._host.watch_hooks())
         await self._office.patiently(self._subscriber.listen)
         self._work.start("lease", self._subscriber.keep_lease())
         self._work.start("claims", self._subscriber.claim_until_stop())
@@ -245,12 +247,15 @@ class Agent:
     def _make_host(self, environment: Mapping[str, str], terminal: Terminal) -> Host:
         records = SessionRecords(self._state.agent / "sessions")
         records.prepare()
+        spools = Spools(self._state.agent / "hooks")
+        spools.prepare()
         return Host(
             terminal=terminal,
             office=self._office,
             sessions=Sessions(self._stop),
             profiles=Profiles(config_folder() / "profiles"),
             records=records,
+            spools=spools,
             journal=Journal(self._state.agent / "journal.sqlite"),
             environment=environment,
             stop=self._stop,

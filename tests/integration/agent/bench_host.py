@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from semo_agent.hooks.spool import Spools
 from semo_agent.host import Host, Sessions
 from semo_agent.journal import Journal
 from semo_agent.office import Verdict
@@ -111,6 +112,8 @@ async def bench_in(
     terminal = PtyTerminal(folder / "holder")
     records = SessionRecords(folder / "sessions")
     records.prepare()
+    spools = Spools(folder / "hooks")
+    spools.prepare()
     journal = Journal(folder / "journal.sqlite")
     await journal.open()
     host = Host(
@@ -119,6 +122,7 @@ async def bench_in(
         sessions=Sessions(stop),
         profiles=Profiles(folder / "profiles"),
         records=records,
+        spools=spools,
         journal=journal,
         environment={"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", **environment},
         stop=stop,
@@ -129,6 +133,7 @@ async def bench_in(
     await terminal.start()
     events = Tasks(stop)
     events.start("events", host.watch_events())
+    tasks.start("hooks", host.watch_hooks())
     try:
         yield Bench(folder, home, office, host, worker, tasks)
     finally:
