@@ -158,8 +158,9 @@ class Host:
             return
         spool = self.spools.of(session.id)
         async with session.spooling:
-            seen = session.sighting.hooks_seen
-            found = await asyncio.to_thread(spool.read, seen)
+            if session.end_is_told:
+                return
+            found = await asyncio.to_thread(spool.read, session.sighting.hooks_seen)
             for each in found:
                 self._observe_hook(session, each)
             if found:

@@ -46,7 +46,7 @@ class Keystrokes:
             if session.sighting.status not in (SessionStatus.WAITING_INPUT, SessionStatus.EXECUTING):
                 raise CommandError(ErrorCode.NOT_READY, "The session asks nothing; send a prompt instead.")
             verdict = await self._write(session, tab_id, claim, text)
-            if session.profile.hooks is not None:
+            if session.profile.hooks is not None and (text.text.endswith("\r") if text.raw else text.enter):
                 # Not every CLI tells that it goes on; one that asks again tells that.
                 session.observe(Answered())
             return verdict

@@ -76,9 +76,9 @@ class Lifecycle:
     async def watch(self, session: Session) -> None:
         """Tell the office each change of the session, the last one included."""
         while not session.end_is_told:
-            # At the timeout a title that was held back may be told.
+            # At the timeout a title that was held back may be told. The end may be told with the result of a turn.
             with contextlib.suppress(TimeoutError):
-                await session.until(lambda: session.news() is not None, session.news_later())
+                await session.until(lambda: session.news() is not None or session.end_is_told, session.news_later())
             await self._host.tell(session)
         await self._put_aside(session)
 
@@ -118,6 +118,8 @@ class Lifecycle:
                 raise CommandError(ErrorCode.LAUNCH_FAILED, str(err)) from err
             session.pid = tab.pid
             self._host.sessions.bind(session, tab.tab_id)
+        # What it reported before we knew which process is its own.
+        await self._host.read_hooks(session)
         await self._host.keep(session)
 
     async def _working_folder(self, session: Session) -> str:
@@ -193,6 +195,7 @@ class Lifecycle:
         """An ended session can still be read for a while; the agent's next start does not see it any more."""
         async with session.keeping:
             await asyncio.to_thread(self._host.records.remove, session.id)
+        async with session.spooling:
             await asyncio.to_thread(self._host.spools.of(session.id).remove)
         self._ended.append(session)
         if len(self._ended) > ENDED_KEPT:

@@ -67,13 +67,17 @@ def ring(bell: str) -> None:
 
 def packed(event: dict[str, object]) -> bytes:
     """The event as JSON of a bounded size: with what is nested in its input left out where that is too much."""
-    content = json.dumps(event).encode()
+    content = encoded(event)
     if len(content) <= EVENT_BYTES_MAX:
         return content
     fields = event["input"]
     flat = {key: value for key, value in fields.items() if isinstance(value, str)} if isinstance(fields, dict) else {}
-    content = json.dumps({**event, "input": flat}).encode()
-    return content if len(content) <= EVENT_BYTES_MAX else json.dumps({**event, "input": {}}).encode()
+    content = encoded({**event, "input": flat})
+    return content if len(content) <= EVENT_BYTES_MAX else encoded({**event, "input": {}})
+
+
+def encoded(event: dict[str, object]) -> bytes:
+    return json.dumps(event, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def read_input(handle: int) -> dict[str, object]:

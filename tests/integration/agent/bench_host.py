@@ -18,7 +18,7 @@ from semo_agent.profiles.profile import Profiles
 from semo_agent.records import SessionRecords
 from semo_agent.session import Session
 from semo_agent.stopping import Stop, Tasks
-from semo_agent.terminals.base import Screen
+from semo_agent.terminals.base import Screen, Terminal
 from semo_agent.terminals.pty import PtyTerminal
 from semo_agent.worker import Worker
 from semo_office.models import (
@@ -103,13 +103,18 @@ async def running_host(
 
 @asynccontextmanager
 async def bench_in(
-    folder: Path, home: Path, environment: Mapping[str, str], *, office: RecordingOffice | None = None
+    folder: Path,
+    home: Path,
+    environment: Mapping[str, str],
+    *,
+    office: RecordingOffice | None = None,
+    terminal: Terminal | None = None,
 ) -> AsyncIterator[Bench]:
     """One life of an agent on a host; the programs go on after it. office: the one of an earlier life."""
     office = office or RecordingOffice()
     stop = Stop()
     tasks = Tasks(stop)
-    terminal = PtyTerminal(folder / "holder")
+    terminal = terminal or PtyTerminal(folder / "holder")
     records = SessionRecords(folder / "sessions")
     records.prepare()
     spools = Spools(folder / "hooks")
