@@ -232,3 +232,8 @@ async def test_without_a_bell_an_event_is_taken_in_a_little_later(monkeypatch: p
         row = await bench.shell(profile=NAME)
         bench.host.spools.bell.unlink()
         assert told(await bench.prompt(row, "@say found"))["last_message"] == "found"
+
+
+async def test_of_a_cli_on_the_alternate_screen_the_output_is_what_it_shows(bench: Bench, row: SessionInfo) -> None:
+    output = told(await bench.prompt(row, "@alternate\n@say 보이는 것"))["output"]
+    assert "보이는 것" in str(output).split("\n")
