@@ -47,6 +47,7 @@ _VERBS: tuple[Callable[..., None], ...] = (
     sessions.new,
     sessions.sessions,
     sessions.output,
+    sessions.why,
     sessions.terminate,
     services.hub,
     services.agent,
