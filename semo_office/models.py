@@ -107,7 +107,10 @@ class Lease(Record):
 
 
 class SessionInfo(Record):
-    """One terminal with one CLI. `status` is the agent's word, with what it rests on. Without `pool_state` it is a person's."""
+    """One terminal with one CLI. `status` is the agent's word, with what it rests on.
+
+    `pool_state` is the pool's; None: a person's own session.
+    """
 
     session_id: UUID
     office_id: UUID
