@@ -100,6 +100,20 @@ class OfficeHost(Record):
     max_sessions: int
 
 
+class HostProfile(Record):
+    """A program that a host can run in a session. `cli_version` None: not known.
+
+    `job_prompt`: a job's description as it is, or a briefing around it. `done_by`: what says that a job is done.
+    """
+
+    host_id: UUID
+    name: str
+    description: str = ""
+    cli_version: str | None = None
+    job_prompt: Literal["verbatim", "briefing"]
+    done_by: Literal["exit_status", "nonce"]
+
+
 class Lease(Record):
     host_id: UUID
     instance_id: UUID
