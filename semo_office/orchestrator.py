@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Never
 from uuid import UUID
 
@@ -10,6 +11,7 @@ import structlog
 from pydantic import JsonValue
 
 from semo_office.agents import AgentService
+from semo_office.commands import Outcome
 from semo_office.dispatcher import CommandDispatcher
 from semo_office.errors import CommandError, ErrorCode
 from semo_office.jobs import JobService, Verdict, prompt_id_of
@@ -23,7 +25,7 @@ from semo_office.models import (
     JobStatus,
     OfficeAgent,
 )
-from semo_office.pool import SessionPoolManager
+from semo_office.pool import SATURATED_S, SessionPoolManager
 from semo_office.stopping import first_of
 
 PROFILE: Final = "shell"
@@ -143,7 +145,7 @@ class _Execution:
         self._attempt = attempt
         self._cancelled = cancelled
         self._commands = jobs.commands(term, attempt)
-        self._dispatcher = CommandDispatcher(self._commands, term.office_id)
+        self._dispatcher = CommandDispatcher(self._commands, term.office_id, pool.gate)
 
     async def run(self, prompt: str) -> Verdict:
         """Raises TermEnded, and CommandError(SUPERSEDED) when another server leads."""
@@ -160,12 +162,30 @@ class _Execution:
             # The leader before has sent it: it is followed, whatever became of its session.
             return await self._follow(attempt.session_id)
         session_id = await self._ready_session()
-        await self._term.patiently(
-            lambda: self._dispatcher.dispatch_send_prompt(
-                session_id, prompt, turn_limit_ms=TURN_LIMIT_MS, command_id=prompt_id_of(attempt)
-            )
-        )
+        await self._send(session_id, prompt)
         return await self._follow(session_id)
+
+    async def _send(self, session_id: UUID, prompt: str) -> None:
+        """As soon as the breaker of its CLI lets it pass."""
+        while True:
+            try:
+                await self._term.patiently(partial(self._dispatch_prompt, session_id, prompt))
+            except CommandError as err:
+                if err.code is not ErrorCode.BREAKER_OPEN:
+                    raise
+                _log.info("paused", job_id=str(self._job.id), error=err.code)
+            else:
+                return
+            await first_of(self._term.pause(SATURATED_S), self._raise_when_cancelled())
+
+    async def _dispatch_prompt(self, session_id: UUID, prompt: str) -> Outcome:
+        return await self._dispatcher.dispatch_send_prompt(
+            session_id,
+            prompt,
+            turn_limit_ms=TURN_LIMIT_MS,
+            job_profile=PROFILE,
+            command_id=prompt_id_of(self._attempt),
+        )
 
     async def _ready_session(self) -> UUID:
         """The pool's choice, unless the job is cancelled before there is one."""

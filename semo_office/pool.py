@@ -6,6 +6,7 @@ from uuid import UUID
 import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
+from semo_office.breaker import BreakerGate
 from semo_office.dispatcher import CommandDispatcher
 from semo_office.errors import CommandError, ErrorCode
 from semo_office.jobs import JobService, creation_id_of, new_session_id_of
@@ -182,6 +183,8 @@ class SessionPoolManager:
     def __init__(self, link: Link) -> None:
         self._store = PoolStore(link)
         self._jobs = JobService(link)
+        self.gate = BreakerGate(link.clock)
+        """What everything goes by that starts a program in this term."""
 
     async def initialize_warm_pool(self, term: Term) -> float | None:
         """Make the spares that are missing, replace those that are no good; in how many s to look again."""
@@ -241,4 +244,4 @@ class SessionPoolManager:
         return new_session_id_of(attempt)
 
     def _dispatcher(self, term: Term, attempt: JobAttempt) -> CommandDispatcher:
-        return CommandDispatcher(self._jobs.commands(term, attempt), term.office_id)
+        return CommandDispatcher(self._jobs.commands(term, attempt), term.office_id, self.gate)

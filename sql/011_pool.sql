@@ -153,15 +153,11 @@ language sql stable security definer set search_path = '' as $$
     select exists (select 1 from public.leases l where l.host_id = p_host_id and l.expires_at > clock_timestamp())
 $$;
 
--- The version that the host has now; null: not known, or the office has no profiles of its hosts yet.
+-- The version that the host has now; null: not known.
 create function semo.cli_version(p_host_id uuid, p_profile text) returns text
-language plpgsql stable security definer set search_path = '' as $$
-begin
-    if to_regclass('public.host_profiles') is null then
-        return null;
-    end if;
-    return (select h.cli_version from public.host_profiles h where h.host_id = p_host_id and h.name = p_profile);
-end $$;
+language sql stable security definer set search_path = '' as $$
+    select h.cli_version from public.host_profiles h where h.host_id = p_host_id and h.name = p_profile
+$$;
 
 create function semo.in_words(p_ms bigint) returns text
 language sql immutable set search_path = '' as $$

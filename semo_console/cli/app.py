@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from semo_console.cli import jobs, lifecycle, pool, prompts, services, sessions
+from semo_console.cli import breakers, jobs, lifecycle, pool, prompts, services, sessions
 from semo_console.cli.exits import MEANINGS
 from semo_console.cli.waiting import WaitingCommand
 
@@ -60,3 +60,4 @@ for _verb in _VERBS:
 app.add_typer(sessions.sessions)
 app.add_typer(jobs.job)
 app.add_typer(pool.pool)
+app.add_typer(breakers.breaker)
