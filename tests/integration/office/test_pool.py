@@ -68,7 +68,7 @@ async def test_a_spare_is_made_as_soon_as_it_is_wanted_and_replaced_as_soon_as_i
     async with serving.controller():
         await want(serving, BE=1)
         spare = await make_spare(serving)
-        assert spare.payload == {"profile": "shell", "role": "BE"}
+        assert spare.payload == {"profile": "shell", "role": "BE", "host_id": str(serving.party.host_id)}
         await serving.add()
         claimed = await claim(serving, 2)
     assert claimed[CommandType.SEND_PROMPT].session_id == spare.session_id
@@ -125,6 +125,8 @@ async def test_the_end_of_a_job_gives_its_session_back_for_the_next_of_its_role(
         await serving.end_turn(prompt)
         await serving.until(job, JobStatus.DONE)
         assert await state_of(serving, prompt.session_id) is PoolState.SPARE
+    term = await leads(serving)
+    assert await SessionPoolManager(serving.server.link).release_session(term, prompt.session_id) == PoolState.SPARE
     status = await SessionPoolManager(serving.party.operator.link).get_pool_status(serving.party.office_id)
     [role] = status.roles
     assert (role.role, role.wanted, role.spares, status.used, status.cap) == ("BE", 0, 1, 1, 3)

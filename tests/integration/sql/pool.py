@@ -117,11 +117,12 @@ class SqlPool(SqlJobs):
         profile = {"name": "shell", "cli_version": version, "job_prompt": "verbatim", "done_by": "exit_status"}
         self.office.agent.call("report_profiles", p_instance=self.office.instance, p_profiles=Jsonb([profile]))
 
-    def add_host(self) -> None:
-        """Another host, with an agent; the first one's tests go on with it."""
+    def add_host(self) -> UUID:
+        """Another host of the office, with an agent."""
         agent = Caller(self.office.conninfo, uuid4())
         self.callers.append(agent)
         host, instance = uuid4(), uuid4()
         agent.call("register_host", p_id=host, p_name="other", p_owner_id=self.office.operator.user)
         self.office.operator.call("attach_host", p_office_id=self.office.id, p_host_id=host, p_repo_path="/repo")
         agent.call("renew_leases", p_instance=instance, p_take=True)
+        return host

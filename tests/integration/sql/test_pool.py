@@ -128,11 +128,33 @@ def test_a_dead_hosts_spare_is_not_handed_out_and_its_sessions_do_not_count(pool
     pool.office.lose_host(AWAY_S)
     attempt = pool.server.begin(pool.add())
     assert pool.server.ask_for_session(attempt)["error"] == "host_offline"
-    pool.add_host()
+    other = pool.add_host()
     decided = pool.server.ask_for_session(attempt)
-    assert (decided["create"], decided["session_id"] == str(spare)) == (True, False)
+    assert (decided["create"], decided["host_id"]) == (True, str(other))
+    assert decided["session_id"] != str(spare)
     assert pool.reasons("cold")[-1] == "cold start: the spare BE session is on a host that is away"
     assert pool.role()["lost"] == 1
+
+
+def test_a_host_that_is_full_makes_a_job_wait_or_go_to_another_host(pool: SqlPool) -> None:
+    pool.own_session()
+    pool.office.operator.call(
+        "attach_host", p_office_id=pool.office.id, p_host_id=pool.office.host, p_repo_path="/repo", p_max_sessions=1
+    )
+    attempt = pool.server.begin(pool.add())
+    assert pool.server.ask_for_session(attempt)["error"] == "pool_exhausted"
+    assert pool.reasons("wait")[0].startswith("waits: host runs 1 sessions, its limit; ")
+    other = pool.add_host()
+    assert pool.server.ask_for_session(attempt)["host_id"] == str(other)
+
+
+def test_a_new_session_goes_where_its_program_is_not_paused(pool: SqlPool) -> None:
+    other = pool.add_host()
+    for host, free in ((pool.office.host, other), (other, pool.office.host)):
+        identity = {"p_office_id": pool.office.id, "p_host_id": host, "p_profile": "shell"}
+        pool.office.operator.call("open_breaker", **identity, p_reason="broken")
+        assert pool.server.ask_for_session(pool.server.begin(pool.add()))["host_id"] == str(free)
+        pool.office.operator.call("reset_breaker", **identity)
 
 
 def test_a_host_whose_lease_has_just_run_out_still_counts(pool: SqlPool) -> None:
