@@ -404,10 +404,8 @@ begin
     if v_attempt.status <> 'running' then
         perform semo.refuse('conflict', 'The attempt has ended.');
     end if;
-    select s.session_id, s.host_id into v_host from public.agent_sessions s where s.session_id = v_attempt.session_id;
-    if v_host.session_id is not null then
-        return jsonb_build_object('session_id', v_host.session_id, 'create', v_host.session_id = p_new_session_id,
-            'host_id', v_host.host_id, 'reason', 'the attempt has it');
+    if exists (select 1 from public.agent_sessions s where s.session_id = v_attempt.session_id) then
+        return jsonb_build_object('session_id', v_attempt.session_id, 'create', false, 'reason', 'the attempt has it');
     end if;
     select * into strict v_job from public.job_queue j where j.id = v_attempt.job_id;
     v_pool := semo.lock_pool(p_office_id);
