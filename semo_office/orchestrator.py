@@ -11,35 +11,30 @@ import structlog
 from pydantic import JsonValue
 
 from semo_office.agents import AgentService
-from semo_office.breaker import BreakerGate
 from semo_office.commands import Outcome
 from semo_office.dispatcher import CommandDispatcher
 from semo_office.errors import CommandError, ErrorCode
-from semo_office.jobs import JobService, Verdict, creation_id_of, new_session_id_of, prompt_id_of
+from semo_office.jobs import JobService, Verdict, prompt_id_of
 from semo_office.leadership import DEPOSED, Term
 from semo_office.models import (
     AgentCommandResult,
     AttemptStatus,
     CommandStatus,
-    CreateSession,
     Job,
     JobAttempt,
     JobStatus,
     OfficeAgent,
 )
+from semo_office.pool import SATURATED_S, SessionPoolManager
 from semo_office.stopping import first_of
 
 PROFILE: Final = "shell"
 TURN_LIMIT_MS: Final = 60 * 60 * 1000
-SATURATED_S: Final = 3.0
 CANCEL_S: Final = 10.0
 CANCEL_AGAIN_S: Final = 1.0
 EVIDENCE_LINES: Final = 20
 EVIDENCE_CHARACTERS: Final = 4_000
 _MEASURED: Final[tuple[str, ...]] = ("exit_status", "duration_ms")
-
-# Nothing was begun, and it may be possible later: it does not count as a failure.
-SATURATED: Final = frozenset({ErrorCode.POOL_EXHAUSTED, ErrorCode.HOST_OFFLINE, ErrorCode.BREAKER_OPEN})
 
 _log = structlog.get_logger(__name__)
 
@@ -68,11 +63,11 @@ RETRIES: Final[dict[ErrorCode, Retry]] = {
 class SessionOrchestrator:
     """Executes the jobs of one term. Every step can be done again: the next leader goes on where this one ended."""
 
-    def __init__(self, jobs: JobService, agents: AgentService, term: Term) -> None:
+    def __init__(self, jobs: JobService, agents: AgentService, pool: SessionPoolManager, term: Term) -> None:
         self._jobs = jobs
         self._agents = agents
+        self._pool = pool
         self._term = term
-        self._gate = BreakerGate(jobs.clock)
         self._cancels: dict[UUID, asyncio.Event] = {}
 
     async def execute_job(self, job: Job) -> None:
@@ -128,7 +123,7 @@ class SessionOrchestrator:
     async def _run(self, job: Job, attempt: JobAttempt, cancelled: asyncio.Event) -> None:
         agent_id = job.agent_id
         agent = await self._term.patiently(lambda: self._agents.get_agent(agent_id)) if agent_id else None
-        execution = _Execution(self._jobs, self._term, job, attempt, cancelled, self._gate)
+        execution = _Execution(self._jobs, self._pool, self._term, job, attempt, cancelled)
         await self.handle_job_completion(job, attempt, await execution.run(self.build_prompt(job, agent)))
 
 
@@ -138,19 +133,19 @@ class _Execution:
     def __init__(
         self,
         jobs: JobService,
+        pool: SessionPoolManager,
         term: Term,
         job: Job,
         attempt: JobAttempt,
         cancelled: asyncio.Event,
-        gate: BreakerGate,
     ) -> None:
-        self._jobs = jobs
+        self._pool = pool
         self._term = term
         self._job = job
         self._attempt = attempt
         self._cancelled = cancelled
         self._commands = jobs.commands(term, attempt)
-        self._dispatcher = CommandDispatcher(self._commands, term.office_id, gate)
+        self._dispatcher = CommandDispatcher(self._commands, term.office_id, pool.gate)
 
     async def run(self, prompt: str) -> Verdict:
         """Raises TermEnded, and CommandError(SUPERSEDED) when another server leads."""
@@ -181,7 +176,7 @@ class _Execution:
                 _log.info("paused", job_id=str(self._job.id), error=err.code)
             else:
                 return
-            await self._pause()
+            await first_of(self._term.pause(SATURATED_S), self._raise_when_cancelled())
 
     async def _dispatch_prompt(self, session_id: UUID, prompt: str) -> Outcome:
         return await self._dispatcher.dispatch_send_prompt(
@@ -193,36 +188,10 @@ class _Execution:
         )
 
     async def _ready_session(self) -> UUID:
-        """An idle session of the role, else a new one, as soon as the hosts have room for it."""
-        while True:
-            session_id = await self._term.patiently(
-                lambda: self._jobs.acquire_session(self._term, self._attempt, PROFILE)
-            )
-            if session_id != new_session_id_of(self._attempt):
-                return session_id
-            try:
-                await self._term.patiently(partial(self._create, session_id))
-            except CommandError as err:
-                if err.code not in SATURATED:
-                    raise
-                _log.info("no_room", job_id=str(self._job.id), error=err.code)
-            else:
-                return await self._see_created(session_id)
-            await self._pause()
-
-    async def _create(self, session_id: UUID) -> Outcome:
-        request = CreateSession(profile=PROFILE, role=self._job.role)
-        return await self._dispatcher.dispatch_create_session(
-            request, session_id=session_id, command_id=creation_id_of(self._attempt)
+        """The pool's choice, unless the job is cancelled before there is one."""
+        return await first_of(
+            self._pool.acquire_session(self._term, self._job, self._attempt, PROFILE), self._raise_when_cancelled()
         )
-
-    async def _see_created(self, session_id: UUID) -> UUID:
-        created = await first_of(
-            self._result(creation_id_of(self._attempt)), self._term.ended(), self._raise_when_cancelled()
-        )
-        if not created.success:
-            raise CommandError(created.error or ErrorCode.LAUNCH_FAILED, created.message)
-        return session_id
 
     async def _follow(self, session_id: UUID) -> AgentCommandResult:
         return await first_of(
@@ -261,9 +230,6 @@ class _Execution:
     async def _raise_when_cancelled(self) -> Never:
         await self._cancelled.wait()
         raise CommandError(ErrorCode.CANCELLED)
-
-    async def _pause(self) -> None:
-        await first_of(self._term.pause(SATURATED_S), self._raise_when_cancelled())
 
 
 def judge(result: AgentCommandResult) -> Verdict:

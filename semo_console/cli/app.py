@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from semo_console.cli import breakers, jobs, lifecycle, prompts, services, sessions
+from semo_console.cli import breakers, jobs, lifecycle, pool, prompts, services, sessions
 from semo_console.cli.exits import MEANINGS
 from semo_console.cli.waiting import WaitingCommand
 
@@ -45,7 +45,6 @@ _VERBS: tuple[Callable[..., None], ...] = (
     prompts.send,
     prompts.cancel,
     sessions.new,
-    sessions.sessions,
     sessions.output,
     sessions.why,
     sessions.terminate,
@@ -58,5 +57,7 @@ _WAITING = (prompts.send,)
 
 for _verb in _VERBS:
     app.command(cls=WaitingCommand if _verb in _WAITING else None)(_verb)
+app.add_typer(sessions.sessions)
 app.add_typer(jobs.job)
+app.add_typer(pool.pool)
 app.add_typer(breakers.breaker)
