@@ -1,8 +1,9 @@
 """The team of an office: who works in which role, and how."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
-from semo_office.link import Link, eq, is_null
+from semo_office.link import Link, Row, eq, is_null
 from semo_office.models import AgentPersona, OfficeAgent
 
 
@@ -26,15 +27,20 @@ class AgentService:
 
     async def get_persona(self, agent: OfficeAgent) -> AgentPersona | None:
         """The agent's own persona, else its role's default: the office's before everybody's. None: a role without."""
-        if agent.persona_id is not None:
-            rows = await self._link.select("agent_personas", filters=[eq("id", agent.persona_id)])
-        else:
-            rows = await self._link.select(
-                "agent_personas", filters=[eq("role", agent.role), eq("is_default", "true")], order=["id"]
-            )
-        found = [persona for persona in map(AgentPersona.model_validate, rows) if _is_for(persona, agent)]
-        return min(found, key=lambda persona: persona.office_id is None, default=None)
+        if agent.persona_id is None:
+            return await self.get_role_persona(agent.office_id, agent.role)
+        rows = await self._link.select("agent_personas", filters=[eq("id", agent.persona_id)])
+        return _first_for(agent.office_id, rows)
+
+    async def get_role_persona(self, office_id: UUID, role: str) -> AgentPersona | None:
+        """How the office's people of this role work, else how everybody's do. None: nothing is said of the role."""
+        rows = await self._link.select(
+            "agent_personas", filters=[eq("role", role), eq("is_default", "true")], order=["id"]
+        )
+        return _first_for(office_id, rows)
 
 
-def _is_for(persona: AgentPersona, agent: OfficeAgent) -> bool:
-    return persona.office_id in (None, agent.office_id)
+def _first_for(office_id: UUID, rows: Iterable[Row]) -> AgentPersona | None:
+    personas = map(AgentPersona.model_validate, rows)
+    found = [persona for persona in personas if persona.office_id in (None, office_id)]
+    return min(found, key=lambda persona: persona.office_id is None, default=None)

@@ -73,6 +73,7 @@ class Office(Record):
     id: UUID
     name: str
     repo_path: str
+    archived_at: datetime | None = None
     version: int
 
 
@@ -90,6 +91,17 @@ class OfficeHost(Record):
     repo_path: str
     terminal: str
     max_sessions: int
+
+
+class HostProfile(Record):
+    """A CLI that a host can start. `job_prompt`: what a job is turned into; `done_by`: what says that it is done."""
+
+    host_id: UUID
+    name: str
+    description: str = ""
+    cli_version: str | None = None
+    job_prompt: Literal["verbatim", "briefing"]
+    done_by: Literal["exit_status", "nonce"]
 
 
 class Lease(Record):
@@ -191,7 +203,11 @@ class JobStatus(StrEnum):
 
 
 class Job(Record):
-    """Work with a goal. A lower `priority` goes first; `error` and `reason` say why it failed."""
+    """Work with a goal. A lower `priority` goes first; `error` and `reason` say why it failed.
+
+    `profile` is the CLI that does it; `turn_limit_ms` None: the server's own limit. `cancelled_for`: the job whose
+    failure cancelled this one, None: somebody did. `review_note`: what a person said of the last turn.
+    """
 
     id: UUID
     office_id: UUID
@@ -203,8 +219,14 @@ class Job(Record):
     status: JobStatus
     depends_on: tuple[UUID, ...] = ()
     priority: int
+    profile: str = "shell"
+    turn_limit_ms: int | None = None
+    branch_name: str | None = None
     error: ErrorCode | None = None
     reason: str | None = None
+    cancelled_for: UUID | None = None
+    review_note: str | None = None
+    reviewed_at: datetime | None = None
     cancel_requested_at: datetime | None = None
     created_by: UUID
     created_at: datetime
@@ -217,6 +239,7 @@ class AttemptStatus(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    NEEDS_REVIEW = "needs_review"
     CANCELLED = "cancelled"
 
 
@@ -251,13 +274,15 @@ class AgentPersona(Record):
 
 
 class OfficeAgent(Record):
-    """A member of the team."""
+    """A member of the team. `profile`: the CLI of its jobs, None: shell. One that was removed is there to be read."""
 
     id: UUID
     office_id: UUID
     persona_id: UUID | None = None
     role: str
     name: str
+    profile: str | None = None
+    deleted_at: datetime | None = None
     status: Literal["idle", "working", "blocked", "error"]
     current_task: str | None = None
 

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 from pydantic import BaseModel, ConfigDict
 
 from semo_office.link import Link, among, eq, is_null
-from semo_office.models import AgentHost, Lease, Office, OfficeHost
+from semo_office.models import AgentHost, HostProfile, Lease, Office, OfficeHost
 
 Terminal = Literal["auto", "pty", "tmux", "iterm2"]
 
@@ -86,6 +86,18 @@ class OfficeStore:
         )
         return OfficeHost.model_validate(row)
 
+    async def archive_office(self, office_id: UUID) -> Office:
+        """Called by an admin: it is there to be read from now on. Raises CommandError(CONFLICT) while jobs run."""
+        return Office.model_validate(
+            await self._link.rpc("archive_office", {"p_office_id": str(office_id)}, retry=True)
+        )
+
+    async def restore_office(self, office_id: UUID) -> Office:
+        """Called by an admin: an archived office takes jobs, sessions and prompts again."""
+        return Office.model_validate(
+            await self._link.rpc("restore_office", {"p_office_id": str(office_id)}, retry=True)
+        )
+
     async def admit_server(self, office_id: UUID, user_id: UUID) -> None:
         """Called by an admin: this user's `semo serve` may lead it. Raises CommandError(FORBIDDEN, CONFLICT)."""
         await self._link.rpc("admit_server", {"p_office_id": str(office_id), "p_user_id": str(user_id)}, retry=True)
@@ -120,6 +132,10 @@ class OfficeStore:
             "office_hosts", filters=[eq("host_id", host_id)], order=["created_at", "office_id"]
         )
         return [OfficeHost.model_validate(row) for row in rows]
+
+    async def profiles(self, office_id: UUID) -> list[HostProfile]:
+        """TEMPORARY."""
+        return []
 
     async def get_host(self, host_id: UUID) -> AgentHost | None:
         """None: there is no such host, or none that the caller may see."""

@@ -1,4 +1,4 @@
-"""What the orchestrator decides: done or not, and whether a job is tried again."""
+"""What the end of a turn says of a job: done or not, and whether it is tried again."""
 
 from uuid import UUID
 
@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from semo_office.errors import ErrorCode
 from semo_office.jobs import Verdict, creation_id_of, new_session_id_of, prompt_id_of
 from semo_office.models import AgentCommandResult, AttemptStatus, JobAttempt
-from semo_office.orchestrator import EVIDENCE_CHARACTERS, judge, pause_before_retry
+from semo_office.verdict import EVIDENCE_CHARACTERS, judge, pause_before_retry, verdict_of
 from tests.unit.semo_office.fakes import EPOCH
 
 JOB, COMMAND = UUID(int=1), UUID(int=2)
@@ -61,8 +61,13 @@ def test_any_other_end_of_the_turn_is_a_failure_that_is_not_tried_again(exit_sta
 
 
 def test_a_prompt_that_failed_on_its_way_fails_with_its_code() -> None:
+    verdict = judge(result(ErrorCode.LAUNCH_FAILED))
+    assert (verdict.status, verdict.error, verdict.reason) == (AttemptStatus.FAILED, ErrorCode.LAUNCH_FAILED, "why")
+
+
+def test_of_a_prompt_that_may_have_arrived_a_person_decides() -> None:
     verdict = judge(result(ErrorCode.INDETERMINATE))
-    assert (verdict.status, verdict.error, verdict.reason) == (AttemptStatus.FAILED, ErrorCode.INDETERMINATE, "why")
+    assert (verdict.status, verdict.error) == (AttemptStatus.NEEDS_REVIEW, ErrorCode.INDETERMINATE)
 
 
 def test_a_turn_that_was_cancelled_is_no_failure() -> None:
@@ -93,13 +98,16 @@ def test_a_crash_is_tried_once_more_at_once() -> None:
 
 
 def test_what_may_have_arrived_is_never_sent_again() -> None:
-    assert pause_before_retry(failed(ErrorCode.INDETERMINATE), [attempt(1, sent=True)]) is None
+    verdict = verdict_of(ErrorCode.INDETERMINATE, None)
+    assert pause_before_retry(verdict, [attempt(1, sent=True)]) is None
 
 
-def test_a_start_that_took_too_long_is_tried_again_but_a_turn_is_not() -> None:
+def test_what_took_too_long_is_tried_once_more_unless_it_may_still_be_at_work() -> None:
     timeout = failed(ErrorCode.TIMEOUT)
-    assert pause_before_retry(timeout, [attempt(1)]) == 0
-    assert pause_before_retry(timeout, [attempt(1, sent=True)]) is None
+    first = attempt(1, ErrorCode.TIMEOUT, sent=True)
+    assert pause_before_retry(timeout, [first]) == 0
+    assert pause_before_retry(timeout, [first, attempt(2, ErrorCode.TIMEOUT, sent=True)]) is None
+    assert pause_before_retry(timeout.model_copy(update={"may_still_run": True}), [first]) is None
 
 
 def test_a_retry_by_hand_begins_to_count_anew() -> None:
