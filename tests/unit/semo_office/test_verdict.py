@@ -81,6 +81,94 @@ def test_evidence_is_the_end_of_the_output() -> None:
     assert long == "x" * EVIDENCE_CHARACTERS
 
 
+# A CLI's own word
+
+NONCE = "0a1b2c3d4e5f6071"
+DONE = f"SEMO-DONE-{NONCE}"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        f"All tests pass.\n\n{DONE}",
+        f"{DONE}\n",
+        f"끝났습니다.\n`{DONE}`  \n",
+        f"```\n{DONE}\n```",
+        f"⏺ Done.\n  {DONE}.",
+        f"Error: this is code, not a failure\n{DONE}",
+    ],
+)
+def test_a_last_message_that_ends_with_the_nonce_is_done(message: str) -> None:
+    verdict = judge(result(last_message=message), NONCE)
+    assert (verdict.status, verdict.error, verdict.reason) == (AttemptStatus.DONE, None, None)
+    assert NONCE not in str(verdict.evidence)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        f"\x1b[1mDone.\x1b[0m\n\x1b[38;5;2mSEMO-DONE-\x1b[0m{NONCE}\x1b[K",
+        f"Done.\n  SEMO-DONE-{NONCE[:5]}\n  {NONCE[5:]}",
+        f"Done.\nSEMO-\nDONE-{NONCE}",
+        f"\x1b]8;;https://example.org\x07Done.\x1b]8;;\x07\n{DONE}",
+    ],
+)
+def test_r10_a_marker_in_colour_or_broken_by_a_narrow_screen_is_seen(message: str) -> None:
+    assert judge(result(last_message=message), NONCE).status is AttemptStatus.DONE
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Done.",
+        "",
+        f"I will write {DONE} when I am done.",
+        f"{DONE}\nBut the tests do not pass yet.",
+        f"{DONE}0",
+        f"SEMO-DONE-{NONCE[::-1]}",
+        "SEMO-DONE-",
+        "[SEMO:DONE] Created pull request #5. All tests passed.",
+    ],
+)
+def test_an_end_without_the_word_is_left_to_a_person(message: str) -> None:
+    verdict = judge(result(last_message=message, output=f"{message}\n{DONE}"), NONCE)
+    assert (verdict.status, verdict.error) == (AttemptStatus.NEEDS_REVIEW, None)
+    assert verdict.evidence["last_message"] == message
+
+
+def test_r9_the_marker_on_the_screen_is_no_completion() -> None:
+    assert judge(result(output=f"> do it and print {DONE}\n{DONE}"), NONCE).status is AttemptStatus.NEEDS_REVIEW
+
+
+@pytest.mark.parametrize("text", ["Error: bad", "npm ERR! x", "Exception: y", "Permission denied", "fatal: z"])
+def test_r11_words_of_failure_in_the_text_are_none(text: str) -> None:
+    assert judge(result(exit_status=0, output=text)).status is AttemptStatus.DONE
+    assert judge(result(last_message=f"{text}\n{DONE}", output=text), NONCE).status is AttemptStatus.DONE
+
+
+def broken(kind: str, *, message: str = "too many requests") -> Verdict:
+    return judge(result(last_message=DONE, failure={"kind": kind, "message": message}), NONCE)
+
+
+def test_a_turn_of_which_the_cli_says_that_it_failed_is_failed_with_its_words() -> None:
+    verdict = broken("rate_limit")
+    assert (verdict.status, verdict.error) == (AttemptStatus.FAILED, None)
+    assert verdict.reason == "The CLI's rate limit is used up: too many requests"
+    assert broken("new kind", message="").reason == "The CLI says that the turn failed."
+
+
+def test_failures_of_the_cli_are_tried_again_after_pauses_and_counted_by_their_kind() -> None:
+    limited, refused = broken("rate_limit"), broken("auth")
+    first = attempt(1, sent=True).model_copy(update={"evidence": refused.evidence})
+    second = attempt(2, sent=True).model_copy(update={"evidence": limited.evidence})
+    third = attempt(3, sent=True).model_copy(update={"evidence": limited.evidence})
+    assert pause_before_retry(refused, [first]) == 60_000
+    assert pause_before_retry(limited, [first, second]) == 60_000
+    assert pause_before_retry(limited, [first, second, third]) == 120_000
+    assert pause_before_retry(broken("api_error"), [attempt(1)]) == 10_000
+    assert pause_before_retry(broken("other"), [attempt(1)]) is None
+
+
 # Tried again or not
 
 
