@@ -9,6 +9,7 @@ from uuid import UUID
 import structlog
 
 from semo_office.agents import AgentService
+from semo_office.breaker import BreakerGate
 from semo_office.briefing import Background, Report, write_briefing
 from semo_office.commands import Outcome
 from semo_office.dispatcher import CommandDispatcher
@@ -64,6 +65,7 @@ class SessionOrchestrator:
         self._agents = agents
         self._profiles = profiles
         self._term = term
+        self._gate = BreakerGate(jobs.clock)
         self._cancels: dict[UUID, asyncio.Event] = {}
 
     async def execute_job(self, job: Job) -> None:
@@ -126,7 +128,7 @@ class SessionOrchestrator:
             verdict = verdict_of(ErrorCode.LAUNCH_FAILED, sentence)
         else:
             nonce = await self._nonce(attempt, profile)
-            execution = _Execution(self._jobs, self._term, job, attempt, cancelled)
+            execution = _Execution(self._jobs, self._term, job, attempt, cancelled, self._gate)
             verdict = await execution.run(partial(self._compose, job, attempt, profile, nonce), nonce)
         await self.handle_job_completion(job, attempt, verdict)
 
@@ -186,7 +188,15 @@ class SessionOrchestrator:
 class _Execution:
     """One attempt."""
 
-    def __init__(self, jobs: JobService, term: Term, job: Job, attempt: JobAttempt, cancelled: asyncio.Event) -> None:
+    def __init__(
+        self,
+        jobs: JobService,
+        term: Term,
+        job: Job,
+        attempt: JobAttempt,
+        cancelled: asyncio.Event,
+        gate: BreakerGate,
+    ) -> None:
         self._jobs = jobs
         self._term = term
         self._job = job
@@ -194,7 +204,7 @@ class _Execution:
         self._cancelled = cancelled
         self._session_id: UUID | None = None
         self._commands = jobs.commands(term, attempt)
-        self._dispatcher = CommandDispatcher(self._commands, term.office_id)
+        self._dispatcher = CommandDispatcher(self._commands, term.office_id, gate)
 
     async def run(self, compose: Compose, nonce: str | None) -> Verdict:
         """Raises TermEnded, and CommandError(SUPERSEDED) when another server leads."""
@@ -234,6 +244,7 @@ class _Execution:
             session_id,
             prompt,
             turn_limit_ms=self._job.turn_limit_ms or TURN_LIMIT_MS,
+            job_profile=self._job.profile,
             command_id=prompt_id_of(self._attempt),
         )
 
