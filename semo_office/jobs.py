@@ -194,19 +194,6 @@ class JobService:
         """The word that only this attempt's prompt has: a CLI that repeats it at the end says that the job is done."""
         return str(await self._lead("attempt_nonce", term, {"p_attempt_id": str(attempt.id)}))
 
-    async def acquire_session(self, term: Term, attempt: JobAttempt, profile: str) -> UUID:
-        """A session for this attempt alone; one with the id `new_session_id_of(attempt)` is yet to be created."""
-        row = await self._lead(
-            "acquire_session",
-            term,
-            {
-                "p_attempt_id": str(attempt.id),
-                "p_profile": profile,
-                "p_new_session_id": str(new_session_id_of(attempt)),
-            },
-        )
-        return UUID(str(row))
-
     async def finish_attempt(
         self, term: Term, attempt: JobAttempt, verdict: Verdict, *, retry_in_ms: int | None = None
     ) -> Job:

@@ -91,16 +91,6 @@ language sql immutable set search_path = '' as $$
     select format('%s (%s)', p_job.title, left(p_job.id::text, 8))
 $$;
 
--- A label that somebody works under, or is described by; another one is most likely misspelt.
-create function semo.known_roles(p_office_id uuid) returns text[]
-language sql stable security definer set search_path = '' as $$
-    select array(
-        select p.role from public.agent_personas p where p.office_id is null or p.office_id = p_office_id
-        union select a.role from public.office_agents a where a.office_id = p_office_id and a.deleted_at is null
-        union select s.role from public.agent_sessions s where s.office_id = p_office_id and s.status <> 'terminated'
-        order by 1)
-$$;
-
 -- What an office agent does now, by its jobs and by whether their sessions ask. Its row is locked first: what is looked
 -- at then is what everybody before has committed.
 create function semo.settle_agent(p_agent_id uuid) returns void
@@ -793,7 +783,7 @@ end $$;
 -- Rights ------------------------------------------------------------------------------------------
 
 revoke all on function semo.lock_jobs(uuid), semo.operated_job_alone(uuid), semo.require_open(uuid),
-    semo.job_name(public.job_queue), semo.known_roles(uuid), semo.settle_agent(uuid), semo.settle_agent_of_session(),
+    semo.job_name(public.job_queue), semo.settle_agent(uuid), semo.settle_agent_of_session(),
     semo.seat_agent(), semo.guard_archived(), semo.cancel_dependents(public.job_queue),
     semo.restore_dependents(public.job_queue), semo.begin_round(public.job_queue),
     semo.check_job(uuid, jsonb, uuid[], text), semo.upstream_of(jsonb), semo.refuse_circle(jsonb),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from semo_console.cli import jobs, lifecycle, offices, prompts, services, sessions, team
+from semo_console.cli import jobs, lifecycle, offices, pool, prompts, services, sessions, team
 from semo_console.cli.exits import MEANINGS
 from semo_console.cli.waiting import WaitingCommand
 
@@ -45,7 +45,6 @@ _VERBS: tuple[Callable[..., None], ...] = (
     prompts.send,
     prompts.cancel,
     sessions.new,
-    sessions.sessions,
     sessions.output,
     sessions.terminate,
     services.hub,
@@ -57,7 +56,9 @@ _WAITING = (prompts.send,)
 
 for _verb in _VERBS:
     app.command(cls=WaitingCommand if _verb in _WAITING else None)(_verb)
+app.add_typer(sessions.sessions)
 app.add_typer(jobs.job)
 app.add_typer(offices.office)
 app.add_typer(team.team)
 app.add_typer(team.persona)
+app.add_typer(pool.pool)

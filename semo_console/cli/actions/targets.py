@@ -7,7 +7,7 @@ from semo_console.cli.actions.job_words import listed
 from semo_console.cli.actions.wording import describe_session
 from semo_console.errors import UnclearTarget
 from semo_office.errors import CommandError, ErrorCode
-from semo_office.models import Job, Office, OfficeAgent, SessionInfo, SessionStatus
+from semo_office.models import Job, Office, OfficeAgent, PoolState, SessionInfo, SessionStatus
 
 
 def choose_office(offices: Sequence[Office], folder: Path, named: str | None) -> Office:
@@ -94,13 +94,22 @@ def _session_of_role(live: Sequence[SessionInfo], role: str) -> SessionInfo:
     of_role = [session for session in live if session.role == role]
     if not of_role:
         raise CommandError(ErrorCode.SESSION_NOT_FOUND, f"No session has the role {role!r}. {_which_roles(live)}")
-    # A ready one begins at once; of several, the one that has rested longest.
-    return min(of_role, key=lambda session: (session.status is not SessionStatus.READY, session.last_activity_at))
+    # A ready one begins at once, and one that no job waits for; of several, the one that has rested longest.
+    return min(
+        of_role,
+        key=lambda session: (
+            session.status is not SessionStatus.READY,
+            session.pool_state is not None,
+            session.last_activity_at,
+        ),
+    )
 
 
 def _only_session(sessions: Sequence[SessionInfo]) -> SessionInfo:
-    if len(sessions) == 1:
-        return sessions[0]
+    # Spares wait for jobs: one is meant only by name, or when there is nothing else.
+    meant = [session for session in sessions if session.pool_state is not PoolState.SPARE] or sessions
+    if len(meant) == 1:
+        return meant[0]
     if sessions:
         raise UnclearTarget(
             f"Several sessions are there: {_sessions_listed(sessions)}. Name one with --session or --role."

@@ -14,10 +14,10 @@ import pytest
 from semo_office.agents import AgentService
 from semo_office.controller import JOBS_AT_ONCE, Controller
 from semo_office.errors import CommandError, ErrorCode
+from semo_office.execution import TURN_LIMIT_MS
 from semo_office.jobs import JobService, NewJob, Verdict, prompt_id_of
 from semo_office.leadership import Leadership, Term
 from semo_office.models import AgentCommand, AttemptStatus, CommandType, HostProfile, Job, JobStatus
-from semo_office.orchestrator import TURN_LIMIT_MS
 from semo_office.stopping import Stop
 from tests.integration.hub_fixture import RunningHub
 from tests.integration.office.conftest import READY, Identity, Party, Side, signed_in, token_of
