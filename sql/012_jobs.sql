@@ -730,7 +730,7 @@ declare
     v_author uuid;
 begin
     if v_attempt.status <> 'running' or v_attempt.command_id is null then
-        perform semo.refuse('forbidden', 'An attempt ends only the session in which it runs.');
+        perform semo.refuse('conflict', 'An attempt ends only the session in which it runs.');
     end if;
     select j.created_by into strict v_author from public.job_queue j where j.id = v_attempt.job_id;
     return semo.write_command(p_id, p_office_id, 'terminate', '{}', v_attempt.session_id, null, v_author, true);
