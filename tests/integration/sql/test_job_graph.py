@@ -460,9 +460,7 @@ def test_an_archived_office_takes_no_jobs_sessions_or_prompts_until_it_is_restor
         lambda: jobs.hire("BE"),
     ]
     for attempt in attempts:
-        with pytest.raises(
-            psycopg.Error, match=r"The office office is archived\. `semo office restore`"
-        ):
+        with pytest.raises(psycopg.Error, match=r"The office office is archived\. `semo office restore`"):
             attempt()
     assert jobs.server.call("open_jobs") == []
     jobs.office.send("get_output", {}, session)
