@@ -102,7 +102,10 @@ class OfficeHost(Record):
 
 
 class HostProfile(Record):
-    """A CLI that a host can start. `job_prompt`: what a job is turned into; `done_by`: what says that it is done."""
+    """A program that a host can run in a session. `cli_version` None: not known.
+
+    `job_prompt`: a job's description as it is, or a briefing around it. `done_by`: what says that a job is done.
+    """
 
     host_id: UUID
     name: str

@@ -1,9 +1,10 @@
 """Offices, and the hosts that serve them."""
 
+from collections.abc import Sequence
 from typing import Literal
 from uuid import UUID, uuid4
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from semo_office.link import Link, among, eq, is_null
 from semo_office.models import AgentHost, HostProfile, Lease, Office, OfficeHost
@@ -126,16 +127,23 @@ class OfficeStore:
             if place.host_id in hosts
         ]
 
+    async def report_profiles(self, instance: UUID, profiles: Sequence[HostProfile]) -> None:
+        """All profiles of the calling host, in place of those before. Raises CommandError(FORBIDDEN, SUPERSEDED)."""
+        rows: list[JsonValue] = [profile.model_dump(mode="json", exclude={"host_id"}) for profile in profiles]
+        await self._link.rpc("report_profiles", {"p_instance": str(instance), "p_profiles": rows}, retry=True)
+
+    async def profiles(self, office_id: UUID) -> list[HostProfile]:
+        """What can be run on the hosts that serve the office, host by host."""
+        hosts = [placed.host.id for placed in await self.hosts(office_id)]
+        rows = await self._link.select("host_profiles", filters=[among("host_id", hosts)], order=["host_id", "name"])
+        return [HostProfile.model_validate(row) for row in rows]
+
     async def offices_of_host(self, host_id: UUID) -> list[OfficeHost]:
         """Where this host serves; the agent's list of offices to listen to."""
         rows = await self._link.select(
             "office_hosts", filters=[eq("host_id", host_id)], order=["created_at", "office_id"]
         )
         return [OfficeHost.model_validate(row) for row in rows]
-
-    async def profiles(self, office_id: UUID) -> list[HostProfile]:
-        """TEMPORARY."""
-        return []
 
     async def get_host(self, host_id: UUID) -> AgentHost | None:
         """None: there is no such host, or none that the caller may see."""

@@ -91,6 +91,20 @@ language sql immutable set search_path = '' as $$
     select format('%s (%s)', p_job.title, left(p_job.id::text, 8))
 $$;
 
+-- A CLI that no host can start is most likely misspelt. Where no host has said what it can start, nobody knows.
+create function semo.check_profile(p_office_id uuid, p_profile text, p_where text default '') returns void
+language plpgsql stable security definer set search_path = '' as $$
+declare
+    v_profiles text[] := array(
+        select distinct h.name from public.office_hosts o join public.host_profiles h using (host_id)
+        where o.office_id = p_office_id order by 1);
+begin
+    if p_profile <> 'shell' and p_profile <> all (v_profiles) and v_profiles <> '{}' then
+        perform semo.refuse('invalid_payload', format('%sNo host of this office has the profile %s; there are %s.',
+            p_where, p_profile, array_to_string(v_profiles, ', ')));
+    end if;
+end $$;
+
 -- What an office agent does now, by its jobs and by whether their sessions ask. Its row is locked first: what is looked
 -- at then is what everybody before has committed.
 create function semo.settle_agent(p_agent_id uuid) returns void
@@ -272,6 +286,7 @@ begin
     if length(p_job ->> 'profile') not between 1 and 40 then
         perform semo.refuse('invalid_payload', p_where || 'A profile has a name of 1 to 40 characters.');
     end if;
+    perform semo.check_profile(p_office_id, p_job ->> 'profile', p_where);
     v_roles := semo.known_roles(p_office_id);
     if v_role <> all (v_roles) and not coalesce((p_job ->> 'any_role')::boolean, false) then
         perform semo.refuse('invalid_payload', format('%sNobody here has the role %s; there are %s. Add one with `semo team add --role %s`, or give --any-role.',
@@ -610,6 +625,7 @@ begin
        or length(p_profile) not between 1 and 40 then
         perform semo.refuse('invalid_payload', 'A member has a role of 1 to 40 characters, a name of 1 to 100 and a profile of 1 to 40.');
     end if;
+    perform semo.check_profile(p_office_id, p_profile);
     perform semo.lock_jobs(p_office_id);
     select * into v_agent from public.office_agents a where a.id = p_id;
     if v_agent.id is not null then
@@ -783,7 +799,7 @@ end $$;
 -- Rights ------------------------------------------------------------------------------------------
 
 revoke all on function semo.lock_jobs(uuid), semo.operated_job_alone(uuid), semo.require_open(uuid),
-    semo.job_name(public.job_queue), semo.settle_agent(uuid), semo.settle_agent_of_session(),
+    semo.job_name(public.job_queue), semo.check_profile(uuid, text, text), semo.settle_agent(uuid), semo.settle_agent_of_session(),
     semo.seat_agent(), semo.guard_archived(), semo.cancel_dependents(public.job_queue),
     semo.restore_dependents(public.job_queue), semo.begin_round(public.job_queue),
     semo.check_job(uuid, jsonb, uuid[], text), semo.upstream_of(jsonb), semo.refuse_circle(jsonb),

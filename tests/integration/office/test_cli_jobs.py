@@ -8,7 +8,7 @@ import pytest
 from pydantic import JsonValue
 
 from semo_office.agents import AgentService
-from semo_office.errors import ErrorCode
+from semo_office.errors import CommandError, ErrorCode
 from semo_office.jobs import NewJob
 from semo_office.models import (
     AgentCommand,
@@ -24,7 +24,7 @@ from semo_office.personas import PersonaText
 from semo_office.verdict import RETRIES, Failure, Retry
 from tests.integration.hub_fixture import RunningHub
 from tests.integration.office.conftest import READY, Identity, Party, signed_in, token_of
-from tests.integration.office.test_jobs import Catalog, Serving, eventually
+from tests.integration.office.test_jobs import Serving, eventually
 
 CLI = "claude"
 
@@ -76,11 +76,9 @@ def marker_of(prompt: AgentCommand) -> str:
 async def serving(party: Party, office_hub: RunningHub) -> AsyncIterator[CliServing]:
     async with signed_in(Identity(office_hub)) as server:
         await party.operator.offices.admit_server(party.office_id, UUID(str(server.identity.user_id)))
-        catalog = Catalog()
-        catalog.reported = [
-            HostProfile(host_id=party.host_id, name=CLI, job_prompt="briefing", done_by="nonce"),
-        ]
-        yield CliServing(party, server, catalog)
+        cli = HostProfile(host_id=party.host_id, name=CLI, job_prompt="briefing", done_by="nonce")
+        await party.host.offices.report_profiles(party.instance, [cli])
+        yield CliServing(party, server)
 
 
 async def test_a_cli_is_told_who_it_is_what_to_do_and_what_the_jobs_before_have_left(serving: CliServing) -> None:
@@ -232,12 +230,15 @@ async def test_a_turn_that_does_not_stop_when_its_job_is_cancelled_ends_with_its
         await serving.until(job, JobStatus.CANCELLED)
 
 
-async def test_a_job_of_a_cli_that_no_host_has_says_so_and_is_tried_again(serving: CliServing) -> None:
+async def test_a_profile_that_no_host_has_is_refused_and_one_that_is_gone_later_says_so(serving: CliServing) -> None:
+    with pytest.raises(CommandError, match=r"No host of this office has the profile clade; there are claude\."):
+        await serving.assign("Login", profile="clade")
+    job = await serving.assign("Login")
+    await serving.party.host.offices.report_profiles(serving.party.instance, [])
     async with serving.controller():
-        job = await serving.assign("Login", profile="clade")
         waiting = await eventually(lambda: serving.job(job), lambda found: found.error is not None)
         await serving.jobs.cancel_job(job.id)
-    assert waiting.reason == "No host of this office has the profile clade. Add it there, and start its agent again."
+    assert waiting.reason == "No host of this office has the profile claude. Add it there, and start its agent again."
 
 
 async def test_the_next_leader_knows_the_word_that_the_one_before_has_told(serving: CliServing) -> None:

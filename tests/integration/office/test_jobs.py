@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import LiteralString, TypeVar
 from uuid import UUID, uuid4
 
@@ -17,7 +17,7 @@ from semo_office.errors import CommandError, ErrorCode
 from semo_office.execution import TURN_LIMIT_MS
 from semo_office.jobs import JobService, NewJob, Verdict, prompt_id_of
 from semo_office.leadership import Leadership, Term
-from semo_office.models import AgentCommand, AttemptStatus, CommandType, HostProfile, Job, JobStatus
+from semo_office.models import AgentCommand, AttemptStatus, CommandType, Job, JobStatus
 from semo_office.stopping import Stop
 from tests.integration.hub_fixture import RunningHub
 from tests.integration.office.conftest import READY, Identity, Party, Side, signed_in, token_of
@@ -28,23 +28,12 @@ SHORT_LEASE_MS = 1_500
 T = TypeVar("T")
 
 
-class Catalog:
-    """The profiles that hosts have reported, as the test wants them."""
-
-    def __init__(self) -> None:
-        self.reported: list[HostProfile] = []
-
-    async def profiles(self, office_id: UUID) -> list[HostProfile]:
-        return self.reported
-
-
 @dataclass
 class Serving:
     """An office with a server that may lead it."""
 
     party: Party
     server: Side
-    catalog: Catalog = field(default_factory=Catalog)
 
     @property
     def jobs(self) -> JobService:
@@ -58,7 +47,7 @@ class Serving:
             self.server.link,
             self.party.office_id,
             uuid4(),
-            profiles=self.catalog,
+            profiles=self.server.offices,
             stop=stop,
             clock=time.monotonic,
             note=noted.set,

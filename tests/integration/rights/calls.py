@@ -54,6 +54,10 @@ def calls_of_every_function(rows: OfficeRows) -> dict[str, list[object]]:
             Jsonb({"status": "ready"}),
         ],
         "public.expire_commands": [],
+        "public.report_profiles": [
+            rows.instance,
+            Jsonb([{"name": "shell", "job_prompt": "verbatim", "done_by": "exit_status"}]),
+        ],
         "public.ring_office": [rows.office, uuid4()],
         "public.create_job": [
             uuid4(),

@@ -83,6 +83,12 @@ class OfficeRows:
                 "insert into office_hosts (office_id, host_id, repo_path) values (%s, %s, '/repo')", [office, host]
             )
 
+        superuser.execute(
+            "insert into host_profiles (host_id, name, job_prompt, done_by)"
+            " values (%s, 'shell', 'verbatim', 'exit_status')",
+            [self.host],
+        )
+
     def _insert_team(self, superuser: Connection[DictRow]) -> None:
         superuser.execute(
             "insert into agent_personas (office_id, role, name, persona_prompt) values (%s, 'DBA', 'DBA', 'You tune.')",
