@@ -616,9 +616,9 @@ begin
         if coalesce(length(v_one.role), 0) not between 1 and 40 then
             perform semo.refuse('invalid_payload', 'A role has 1 to 40 characters.');
         end if;
-        if v_one.warm_pool_size > 0 and not v_one.role = any (semo.known_roles(p_office_id)) then
+        if v_one.warm_pool_size > 0 and not v_one.role = any (semo.pool_roles(p_office_id)) then
             perform semo.refuse('invalid_payload', format('Nobody in this office is %s. There are: %s.',
-                v_one.role, array_to_string(semo.known_roles(p_office_id), ', ')));
+                v_one.role, array_to_string(semo.pool_roles(p_office_id), ', ')));
         end if;
         if length(coalesce(v_one.profile, 'shell')) not between 1 and 40 then
             perform semo.refuse('invalid_payload', 'A profile''s name has 1 to 40 characters.');
@@ -638,7 +638,7 @@ begin
 end $$;
 
 -- A label that nobody has is most likely a typing error.
-create function semo.known_roles(p_office_id uuid) returns text[]
+create function semo.pool_roles(p_office_id uuid) returns text[]
 language sql stable security definer set search_path = '' as $$
     select array(
         select p.role from public.agent_personas p where p.office_id is null or p.office_id = p_office_id
@@ -765,7 +765,7 @@ revoke all on function semo.open_pool(), semo.hint_decision(), semo.guard_pool_s
     semo.end_pool_session(public.agent_sessions, text, text), semo.enter_pool(), semo.give_back(uuid, uuid),
     semo.leave_attempt(), semo.leave_spares(), semo.note_spare_start(), semo.forgive_absence(),
     semo.why_no_spare(public.job_queue, text, bigint), semo.make_room(uuid),
-    semo.fill_spares(public.pool_spares, public.pool_settings), semo.make_spare(public.pool_spares, integer), semo.known_roles(uuid)
+    semo.fill_spares(public.pool_spares, public.pool_settings), semo.make_spare(public.pool_spares, integer), semo.pool_roles(uuid)
     from public, anon, authenticated, service_role;
 
 revoke all on function
