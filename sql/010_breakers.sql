@@ -306,7 +306,8 @@ end $$;
 create function public.office_breakers(p_office_id uuid)
 returns table (breaker public.circuit_breakers, retry_in_ms bigint, probes integer)
 language sql security definer set search_path = '' as $$
-    select b, greatest(0, (extract(epoch from b.retry_at - clock_timestamp()) * 1000)::bigint), semo.probes_out(b)
+    select b, case when b.retry_at is not null then greatest(0, (extract(epoch from b.retry_at - clock_timestamp()) * 1000)::bigint) end,
+        semo.probes_out(b)
     from public.circuit_breakers b join public.office_hosts o using (host_id)
     where o.office_id = p_office_id and semo.can_read(p_office_id)
     order by o.created_at, b.host_id, b.profile

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from semo_console.cli import jobs, lifecycle, offices, pool, prompts, services, sessions, team
+from semo_console.cli import breakers, jobs, lifecycle, offices, pool, prompts, services, sessions, team
 from semo_console.cli.exits import MEANINGS
 from semo_console.cli.waiting import WaitingCommand
 
@@ -62,3 +62,4 @@ app.add_typer(offices.office)
 app.add_typer(team.team)
 app.add_typer(team.persona)
 app.add_typer(pool.pool)
+app.add_typer(breakers.breaker)
