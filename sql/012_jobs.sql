@@ -287,7 +287,7 @@ begin
         perform semo.refuse('invalid_payload', p_where || 'A profile has a name of 1 to 40 characters.');
     end if;
     perform semo.check_profile(p_office_id, p_job ->> 'profile', p_where);
-    v_roles := semo.known_roles(p_office_id);
+    v_roles := semo.pool_roles(p_office_id);
     if v_role <> all (v_roles) and not coalesce((p_job ->> 'any_role')::boolean, false) then
         perform semo.refuse('invalid_payload', format('%sNobody here has the role %s; there are %s. Add one with `semo team add --role %s`, or give --any-role.',
             p_where, v_role, array_to_string(v_roles, ', '), v_role));
