@@ -46,6 +46,7 @@ _VERBS: tuple[Callable[..., None], ...] = (
     prompts.cancel,
     sessions.new,
     sessions.output,
+    sessions.why,
     sessions.terminate,
     services.hub,
     services.agent,
