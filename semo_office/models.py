@@ -81,6 +81,7 @@ class Office(Record):
     id: UUID
     name: str
     repo_path: str
+    archived_at: datetime | None = None
     version: int
 
 
@@ -219,7 +220,11 @@ class JobStatus(StrEnum):
 
 
 class Job(Record):
-    """Work with a goal. A lower `priority` goes first; `error` and `reason` say why it failed."""
+    """Work with a goal. A lower `priority` goes first; `error` and `reason` say why it failed.
+
+    `profile` is the CLI that does it; `turn_limit_ms` None: the server's own limit. `cancelled_for`: the job whose
+    failure cancelled this one, None: somebody did. `review_note`: what a person said of the last turn.
+    """
 
     id: UUID
     office_id: UUID
@@ -231,8 +236,14 @@ class Job(Record):
     status: JobStatus
     depends_on: tuple[UUID, ...] = ()
     priority: int
+    profile: str = "shell"
+    turn_limit_ms: int | None = None
+    branch_name: str | None = None
     error: ErrorCode | None = None
     reason: str | None = None
+    cancelled_for: UUID | None = None
+    review_note: str | None = None
+    reviewed_at: datetime | None = None
     cancel_requested_at: datetime | None = None
     created_by: UUID
     created_at: datetime
@@ -245,6 +256,7 @@ class AttemptStatus(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    NEEDS_REVIEW = "needs_review"
     CANCELLED = "cancelled"
 
 
@@ -279,13 +291,15 @@ class AgentPersona(Record):
 
 
 class OfficeAgent(Record):
-    """A member of the team."""
+    """A member of the team. `profile`: the CLI of its jobs, None: shell. One that was removed is there to be read."""
 
     id: UUID
     office_id: UUID
     persona_id: UUID | None = None
     role: str
     name: str
+    profile: str | None = None
+    deleted_at: datetime | None = None
     status: Literal["idle", "working", "blocked", "error"]
     current_task: str | None = None
 

@@ -87,6 +87,18 @@ class OfficeStore:
         )
         return OfficeHost.model_validate(row)
 
+    async def archive_office(self, office_id: UUID) -> Office:
+        """Called by an admin: it is there to be read from now on. Raises CommandError(CONFLICT) while jobs run."""
+        return Office.model_validate(
+            await self._link.rpc("archive_office", {"p_office_id": str(office_id)}, retry=True)
+        )
+
+    async def restore_office(self, office_id: UUID) -> Office:
+        """Called by an admin: an archived office takes jobs, sessions and prompts again."""
+        return Office.model_validate(
+            await self._link.rpc("restore_office", {"p_office_id": str(office_id)}, retry=True)
+        )
+
     async def admit_server(self, office_id: UUID, user_id: UUID) -> None:
         """Called by an admin: this user's `semo serve` may lead it. Raises CommandError(FORBIDDEN, CONFLICT)."""
         await self._link.rpc("admit_server", {"p_office_id": str(office_id), "p_user_id": str(user_id)}, retry=True)

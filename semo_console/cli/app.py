@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from semo_console.cli import breakers, jobs, lifecycle, pool, prompts, services, sessions
+from semo_console.cli import breakers, jobs, lifecycle, offices, pool, prompts, services, sessions, team
 from semo_console.cli.exits import MEANINGS
 from semo_console.cli.waiting import WaitingCommand
 
@@ -59,5 +59,8 @@ for _verb in _VERBS:
     app.command(cls=WaitingCommand if _verb in _WAITING else None)(_verb)
 app.add_typer(sessions.sessions)
 app.add_typer(jobs.job)
+app.add_typer(offices.office)
+app.add_typer(team.team)
+app.add_typer(team.persona)
 app.add_typer(pool.pool)
 app.add_typer(breakers.breaker)

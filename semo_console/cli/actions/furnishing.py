@@ -58,14 +58,19 @@ class Furnishing:
     desk: OperatorDesk
 
     async def run(self, agent: Process, folder: Path, office_name: str, warm: dict[str, int]) -> Ready:
-        office = await self.desk.offices.create_office(office_name, str(folder))
-        await self.desk.offices.admit_server(office.id, self._server_id())
-        await self._attach(office, agent)
+        office = await self.open_office(agent, folder, office_name)
         if warm:
             await PoolStore(self.desk.link).set_pool(office.id, PoolConfig(warm_pool_size=warm))
         session = await self._find_or_create_session(office)
         credentials = CredentialsFile(self.processes.state, "operator")()
         return Ready(self.processes.state, credentials.url, credentials.publishable_key, office, session)
+
+    async def open_office(self, agent: Process, folder: Path, office_name: str) -> Office:
+        """The office of this folder, with this machine's server and agent in it."""
+        office = await self.desk.offices.create_office(office_name, str(folder))
+        await self.desk.offices.admit_server(office.id, self._server_id())
+        await self._attach(office, agent)
+        return office
 
     async def _attach(self, office: Office, agent: Process) -> None:
         if agent.host_id is None:

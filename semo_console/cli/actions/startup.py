@@ -34,7 +34,7 @@ def start_up(
 ) -> None:
     """Start or join what is needed for this folder, and print where it is. Raises ConsoleError, OfficeError."""
     folder = current_folder()
-    name = _checked_name(office_name or folder.name or "/")
+    name = checked_name(office_name or folder.name or "/")
     sizes = _read_warm(warm)
     processes = Processes(StateFolder.find(state_dir).prepare())
     with processes.turn():
@@ -47,7 +47,8 @@ def start_up(
         tell(ready, headless)
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """A name that an office may have. Raises UnreadableInput."""
     if not 1 <= len(name) <= OFFICE_NAME_MAX:
         raise UnreadableInput(f"An office's name has 1 to {OFFICE_NAME_MAX} characters; choose one with --office.")
     return name

@@ -1,12 +1,13 @@
-"""Which office and which session an operator means."""
+"""Which office, session, job or member of the team an operator means."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from semo_console.cli.actions.job_words import listed
 from semo_console.cli.actions.wording import describe_session
 from semo_console.errors import UnclearTarget
 from semo_office.errors import CommandError, ErrorCode
-from semo_office.models import Office, PoolState, SessionInfo, SessionStatus
+from semo_office.models import Job, Office, OfficeAgent, PoolState, SessionInfo, SessionStatus
 
 
 def choose_office(offices: Sequence[Office], folder: Path, named: str | None) -> Office:
@@ -50,6 +51,32 @@ def choose_session(
         return _session_of_role(live, role)
     asks = [session for session in live if asking and session.status is SessionStatus.WAITING_INPUT]
     return _only_session(asks or live)
+
+
+def choose_job(jobs: Sequence[Job], chosen: str) -> Job:
+    """The job with this id or beginning of one. Raises UnclearTarget."""
+    wanted = chosen.strip().lower()
+    found = [job for job in jobs if wanted and str(job.id).startswith(wanted)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UnclearTarget(f"Several jobs begin with {chosen!r}: {listed(found)}. Give more of the id.")
+    raise UnclearTarget(f"There is no job {chosen!r}. `semo job list --all` lists them.")
+
+
+def choose_member(team: Sequence[OfficeAgent], chosen: str) -> OfficeAgent:
+    """Who has this name, else this id or beginning of one. Raises UnclearTarget."""
+    wanted = chosen.strip()
+    found = [member for member in team if member.name == wanted]
+    found = found or [member for member in team if wanted and str(member.id).startswith(wanted.lower())]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = _listed(str(member.id) for member in found)
+        raise UnclearTarget(f"Several of the team are meant by {chosen!r}: {ids}. Give an id.")
+    names = _listed(member.name for member in team)
+    who = f"There are: {names}." if names else "`semo team add --role ROLE` adds somebody."
+    raise UnclearTarget(f"Nobody of the team is called {chosen!r}. {who}")
 
 
 def _session_beginning(sessions: Sequence[SessionInfo], chosen: str) -> SessionInfo:

@@ -32,6 +32,11 @@ class OfficeRows:
     failed_job: UUID = field(default_factory=uuid4)
     running_job: UUID = field(default_factory=uuid4)
     attempt: UUID = field(default_factory=uuid4)
+    unclear_job: UUID = field(default_factory=uuid4)
+    sent_job: UUID = field(default_factory=uuid4)
+    sent_attempt: UUID = field(default_factory=uuid4)
+    sent_session: UUID = field(default_factory=uuid4)
+    office_agent: UUID = field(default_factory=uuid4)
     kept_session: UUID = field(default_factory=uuid4)
     epoch: int = 7
 
@@ -89,7 +94,10 @@ class OfficeRows:
             "insert into agent_personas (office_id, role, name, persona_prompt) values (%s, 'DBA', 'DBA', 'You tune.')",
             [self.office],
         )
-        superuser.execute("insert into office_agents (office_id, role, name) values (%s, 'BE', 'BE-1')", [self.office])
+        superuser.execute(
+            "insert into office_agents (id, office_id, role, name) values (%s, %s, 'BE', 'BE-1')",
+            [self.office_agent, self.office],
+        )
         superuser.execute(
             "insert into worktrees (office_id, host_id, path, branch_name) values (%s, %s, '/repo/wt', 'feature')",
             [self.office, self.host],
@@ -102,7 +110,13 @@ class OfficeRows:
             " values (%s, %s, %s, %s, now() + interval '1 hour')",
             [self.office, self.epoch, self.instance, self.server],
         )
-        for job, status in ((self.ready_job, "ready"), (self.failed_job, "failed"), (self.running_job, "processing")):
+        for job, status in (
+            (self.ready_job, "ready"),
+            (self.failed_job, "failed"),
+            (self.unclear_job, "needs_review"),
+            (self.running_job, "processing"),
+            (self.sent_job, "processing"),
+        ):
             superuser.execute(
                 "insert into job_queue (id, office_id, role, title, description, status, completed_at, created_by)"
                 " values (%s, %s, 'BE', 'Job', 'Do.', %s, case when %s = 'failed' then now() end, %s)",
@@ -112,6 +126,11 @@ class OfficeRows:
             "insert into job_attempts (id, job_id, office_id, attempt, round, epoch, session_id)"
             " values (%s, %s, %s, 1, 1, %s, %s)",
             [self.attempt, self.running_job, self.office, self.epoch, self.session],
+        )
+        superuser.execute(
+            "insert into job_attempts (id, job_id, office_id, attempt, round, epoch, session_id, command_id)"
+            " values (%s, %s, %s, 1, 1, %s, %s, gen_random_uuid())",
+            [self.sent_attempt, self.sent_job, self.office, self.epoch, self.sent_session],
         )
 
     def _insert_pool(self, superuser: Connection[DictRow]) -> None:
@@ -139,6 +158,11 @@ class OfficeRows:
             "insert into agent_sessions (session_id, office_id, host_id, profile, cwd, status, created_by)"
             " values (%s, %s, %s, 'shell', '/repo', 'ready', %s)",
             [self.session, self.office, self.host, self.operator],
+        )
+        superuser.execute(
+            "insert into agent_sessions (session_id, office_id, host_id, profile, cwd, status, created_by)"
+            " values (%s, %s, %s, 'shell', '/repo', 'executing', %s)",
+            [self.sent_session, self.office, self.host, self.operator],
         )
         self._insert_command(superuser, self.finished_command, "get_output", {})
         self._insert_command(superuser, self.waiting_command, "send_prompt", {"prompt": "echo 1"})
