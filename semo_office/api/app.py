@@ -33,6 +33,7 @@ def make_routes(service: Service) -> FastAPI:
         summary="A team of coding agents in real terminals, over HTTP.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         exception_handlers={
             Refused: _answer_refused,
             OfficeError: _answer_office,

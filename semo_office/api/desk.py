@@ -25,6 +25,7 @@ from semo_office.sessions import SessionStore
 from semo_office.stopping import Stop, first_of
 
 WAIT_MAX_S: Final = 60.0
+KEEP_S: Final = 15.0
 
 # For the OpenAPI document; the gate has looked at the token already.
 BEARER: Final = HTTPBearer(auto_error=False, bearerFormat="JWT", description="A token of the office: `semo token`.")
@@ -41,12 +42,16 @@ IdempotencyKey = Annotated[
 
 @dataclass
 class Service:
-    """The API of one process, as the routes see it. `streams`: how many go on now."""
+    """The API of one process, as the routes see it. `streams`: how many go on now.
+
+    keep_s: silence after which a stream says that it is there, and looks whether its caller may still see the office.
+    """
 
     callers: Callers
     status: Callable[[], LinkStatus]
     """How well the server itself reaches the office."""
     stop: Stop
+    keep_s: float = KEEP_S
     streams: int = 0
 
 

@@ -25,8 +25,6 @@ T = TypeVar("T")
 
 EVENT_STREAM: Final = "text/event-stream"
 STREAMS_MAX: Final = 64
-KEEP_S: Final = 15.0
-"""Silence after which a stream says that it is there, and looks whether its caller may still see the office."""
 REPEATED: Final = timedelta(seconds=30)
 """Changes so long before the last one told are told again: those two were not told in the order of their versions."""
 
@@ -111,7 +109,7 @@ async def _kept_open(desk: Desk, source: AsyncGenerator[Event]) -> AsyncGenerato
     following = asyncio.ensure_future(anext(source))
     try:
         while not stopping.done():
-            await asyncio.wait({stopping, following}, timeout=KEEP_S, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({stopping, following}, timeout=desk.service.keep_s, return_when=asyncio.FIRST_COMPLETED)
             if following.done():
                 yield following.result().to_text()
                 following = asyncio.ensure_future(anext(source))
