@@ -22,10 +22,12 @@ METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 def make_app(service: Service, names: Iterable[str]) -> ASGIApp:
     """The API behind its gate. `names`: what a Host may be."""
-    return Gate(make_routes(service), frozenset(name.lower() for name in names))
+    routes = make_routes()
+    routes.state.service = service
+    return Gate(routes, frozenset(name.lower() for name in names))
 
 
-def make_routes(service: Service) -> FastAPI:
+def make_routes() -> FastAPI:
     """The API without its gate."""
     app = FastAPI(
         title="SEMO Sessions API",
@@ -42,7 +44,6 @@ def make_routes(service: Service) -> FastAPI:
             Exception: _answer_unexpected,
         },
     )
-    app.state.service = service
     for part in (offices.router, sessions.router, jobs.router, offices.health):
         app.include_router(part)
     return app

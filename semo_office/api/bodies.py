@@ -21,7 +21,6 @@ from semo_office.models import (
     SessionStatus,
     Stage,
 )
-from semo_office.output import Output
 
 _DAY_MS: Final = 86_400_000
 _OLD_ENOUGH: Final = 2**31 - 1
@@ -32,7 +31,9 @@ CommandId = Annotated[
     UUID | None,
     Field(description="Id of the command, made by the caller: the same again is not done twice.", examples=[None]),
 ]
-Milliseconds = Annotated[int, Field(gt=0, le=30 * _DAY_MS)]
+# `true` is no number, and "yes" is no truth.
+Number = Annotated[int, Field(strict=True)]
+Milliseconds = Annotated[Number, Field(gt=0, le=30 * _DAY_MS)]
 
 
 class Body(BaseModel):
@@ -57,8 +58,8 @@ class NewSession(Body):
     profile: Label = "shell"
     role: Label = "shell"
     cwd: str | None = Field(default=None, min_length=1, max_length=4096, pattern=r"^[^\x00]+$")
-    cols: int = Field(default=120, ge=20, le=500)
-    rows: int = Field(default=40, ge=5, le=300)
+    cols: Number = Field(default=120, ge=20, le=500)
+    rows: Number = Field(default=40, ge=5, le=300)
     host_id: UUID | None = None
 
     def to_request(self) -> CreateSession:
@@ -87,7 +88,7 @@ class TextAnswer(Body):
 
     id: CommandId = None
     text: str = Field(description="At most 262 144 bytes of UTF-8.")
-    enter: bool = True
+    enter: Annotated[bool, Field(strict=True)] = True
 
 
 class AddedJob(Body):
@@ -102,7 +103,7 @@ class AddedJob(Body):
     title: str = Field(min_length=1, max_length=200)
     description: str = Field(description="What to do; for a shell, the command. At most 262 144 bytes of UTF-8.")
     depends_on: tuple[UUID, ...] = Field(default=(), max_length=100)
-    priority: int = Field(default=100, ge=-(2**31), le=_OLD_ENOUGH, description="A lower number goes first.")
+    priority: Number = Field(default=100, ge=-(2**31), le=_OLD_ENOUGH, description="A lower number goes first.")
 
 
 class Command(Answer):
@@ -157,10 +158,18 @@ class Receipt(Answer):
         )
 
 
-class OutputPage(Output):
-    """Rows of a session; `output` is their text."""
+class OutputPage(Answer):
+    """Rows of a session, and their text. `next_line`: where the live screen begins; `cursor`: row on it and column."""
 
-    output: str = ""
+    model_config = ConfigDict(extra="ignore")
+
+    output: str
+    epoch: int
+    first_line: int
+    lines: tuple[str, ...]
+    next_line: int
+    cursor: Annotated[list[int], Field(min_length=2, max_length=2)]
+    alternate: bool
 
 
 class Offices(Answer):

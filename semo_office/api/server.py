@@ -11,7 +11,7 @@ import uvicorn
 from semo_office.api.address import Listener, listening, url_of
 from semo_office.api.app import make_app
 from semo_office.api.callers import Callers
-from semo_office.api.desk import Service
+from semo_office.api.desk import KEEP_S, Service
 from semo_office.config import CredentialsFile
 from semo_office.link import Link
 from semo_office.locations import StateFolder
@@ -29,26 +29,34 @@ class ApiServer:
     """The API of one process: `open` it, `run` it. Errors of its parts stop the process."""
 
     def __init__(
-        self, wanted: Listener, listener: socket.socket, source: CredentialsFile, clock: Callable[[], float]
+        self,
+        wanted: Listener,
+        listener: socket.socket,
+        source: CredentialsFile,
+        clock: Callable[[], float],
+        keep_s: float,
     ) -> None:
         self.url = url_of(wanted, listener)
         self._wanted = wanted
         self._listener = listener
         self._source = source
         self._clock = clock
+        self._keep_s = keep_s
 
     @classmethod
     @contextmanager
-    def open(cls, state: StateFolder, wanted: Listener, clock: Callable[[], float]) -> "Iterator[ApiServer]":
-        """Listen from now on; what comes waits until it runs. Raises ConfigurationError."""
+    def open(
+        cls, state: StateFolder, wanted: Listener, clock: Callable[[], float], *, keep_s: float = KEEP_S
+    ) -> "Iterator[ApiServer]":
+        """Listen from now on; what comes waits until it runs. keep_s: as in `Service`. Raises ConfigurationError."""
         with listening(wanted, state.process_record("api")) as listener:
-            yield cls(wanted, listener, CredentialsFile(state, "server"), clock)
+            yield cls(wanted, listener, CredentialsFile(state, "server"), clock, keep_s)
 
     async def run(self, link: Link, stop: Stop) -> None:
         """Answer until the stop. `link`: the server's own, which tells how well the office is reached."""
         web, links, unused = Tasks(stop), Tasks(stop), Stop()
         callers = Callers(self._source, links, self._clock)
-        service = Service(callers, lambda: link.status, stop)
+        service = Service(callers, lambda: link.status, stop, self._keep_s)
         server = _WebServer(_config(make_app(service, self._wanted.names)))
         links.start("callers of the API", callers.keep_few(unused))
         web.start("web server of the API", server.serve([self._listener]))

@@ -153,7 +153,7 @@ async def _changes(desk: Desk, last: int | None) -> AsyncGenerator[Event]:
     yield Event("open", OpenedStream(version=version), id=str(version))
     since = [gte("updated_at", changed_at - REPEATED)] if changed_at else []
     async with aclosing(
-        _merged(
+        merged(
             _watched(desk, "agent_sessions", since, _session_event),
             _watched(desk, "agent_commands", [*since, _FINISHED], _command_event),
             _watched(desk, "job_queue", since, _job_event),
@@ -203,7 +203,7 @@ def _job_event(row: Row) -> Event:
     return Event("job", job, id=str(job.version))
 
 
-async def _merged(*sources: AsyncGenerator[T]) -> AsyncGenerator[T]:
+async def merged(*sources: AsyncGenerator[T]) -> AsyncGenerator[T]:
     """What any of them brings, until one ends."""
     turns = {asyncio.ensure_future(anext(source)): source for source in sources}
     try:
