@@ -27,6 +27,8 @@ from semo_office.stopping import Stop
 from tests.integration.hub_fixture import RunningHub
 from tests.integration.office.conftest import READY, Party, party_on, token_of
 
+pytestmark = pytest.mark.timeout(600)
+
 SETUP_S = 20.0
 MADE_UP = int(os.environ.get("SEMO_SCHEMA_CASES", "150"))
 # Every limit of every value, one by one, takes a while: only where more is asked for.
