@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from semo_office.api.desk import Service
 from semo_office.api.gate import REQUEST_ID, Gate
 from semo_office.api.problems import Refused, internal, of_framework, of_office, of_validation
+from semo_office.api.query import refuse_unknown_query
 from semo_office.api.routes import jobs, offices, sessions
 from semo_office.errors import OfficeError
 
@@ -36,6 +37,7 @@ def make_routes() -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        dependencies=[Depends(refuse_unknown_query)],
         exception_handlers={
             Refused: _answer_refused,
             OfficeError: _answer_office,

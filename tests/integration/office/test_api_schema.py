@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -110,7 +111,7 @@ async def _act(party: Party) -> None:
 
 @SCHEMA.parametrize()
 @settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-def test_every_answer_is_one_that_the_document_has(case: schemathesis.Case, target: Target) -> None:
+def test_every_answer_is_one_that_the_document_has(case: schemathesis.Case[Any], target: Target) -> None:
     assert target.ids is not None
     for name, value in case.path_parameters.items():
         if _is_id(value):

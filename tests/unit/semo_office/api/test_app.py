@@ -110,6 +110,13 @@ async def test_a_wait_is_0_to_60_s(wait: str) -> None:
         assert (refused.status_code, code_of(refused)) == (422, "invalid_payload")
 
 
+async def test_a_parameter_that_no_route_has_is_422_and_not_passed_over() -> None:
+    async with door() as client:
+        refused = await client.post(f"{SESSION}/cancel", params={"wiat": 60})
+        assert (refused.status_code, code_of(refused)) == (422, "invalid_payload")
+        assert refused.json()["message"].endswith("; it has wait.")
+
+
 async def test_two_ids_of_one_command_that_differ_are_refused() -> None:
     async with door(an_office) as client:
         refused = await client.post(

@@ -117,7 +117,7 @@ async def test_the_name_of_a_request_is_the_callers_if_it_is_sane() -> None:
         named = await client.get("/healthz", headers={"X-Request-Id": "build-7.a_b"})
         assert named.headers["x-request-id"] == "build-7.a_b"
         for insane in ("a b", "x" * 65, 'a"b', "é"):
-            named = await client.get("/healthz", headers={"X-Request-Id": insane.encode()})
+            named = await client.get("/healthz", headers={b"X-Request-Id": insane.encode()})
             assert named.headers["x-request-id"].isalnum()
             assert len(named.headers["x-request-id"]) == 32
 
