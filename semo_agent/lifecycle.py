@@ -122,9 +122,9 @@ class Lifecycle:
             raise CommandError(ErrorCode.SESSION_EXITED)
         folder = Path(row.cwd)
         if not folder.is_absolute():
-            raise CommandError(ErrorCode.LAUNCH_FAILED, f"The folder {row.cwd!r} is not an absolute path.")
+            raise CommandError(ErrorCode.INVALID_PAYLOAD, f"The folder {row.cwd!r} is not an absolute path.")
         if not await asyncio.to_thread(folder.is_dir):
-            raise CommandError(ErrorCode.LAUNCH_FAILED, f"The folder {row.cwd} does not exist on this host.")
+            raise CommandError(ErrorCode.INVALID_PAYLOAD, f"The folder {row.cwd} does not exist on this host.")
         return row.cwd
 
     async def _see_ready(self, session: Session) -> None:

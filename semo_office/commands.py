@@ -129,6 +129,10 @@ class CommandRepository:
         self._link = link
         self._instances_with_a_lost_claim: set[UUID] = set()
 
+    def clock(self) -> float:
+        """Monotonic, s; the link's."""
+        return self._link.clock()
+
     # Operators
 
     async def create_command(self, command: NewCommand) -> AgentCommand:

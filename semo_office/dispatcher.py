@@ -3,10 +3,12 @@
 from typing import Final
 from uuid import UUID, uuid4
 
+from semo_office.breaker import BreakerGate, CircuitBreaker
 from semo_office.commands import CommandRepository, NewCommand, Outcome, OutcomeKind
 from semo_office.errors import CommandError, ErrorCode, WaitEnded
 from semo_office.models import (
     PROMPT_BYTES_MAX,
+    AgentCommand,
     Cancel,
     CommandPayload,
     CreateSession,
@@ -25,11 +27,14 @@ class CommandDispatcher:
     `timeout` is how long the caller waits, s: 0 not at all (kind `sent`), None for ever; when it is over the kind is
     `still_waiting` and the command goes on. `command_id` makes a call repeatable: the same id with the same content
     is the same command. Raises CommandError when the office refuses, LinkError when it can't be reached.
+
+    What starts a CLI, and what a job asks of it, passes the `gate` first; it raises CommandError(BREAKER_OPEN) too.
     """
 
-    def __init__(self, commands: CommandRepository, office_id: UUID) -> None:
+    def __init__(self, commands: CommandRepository, office_id: UUID, gate: BreakerGate | None = None) -> None:
         self._commands = commands
         self._office_id = office_id
+        self._gate = gate or BreakerGate(commands.clock)
 
     async def dispatch_create_session(
         self,
@@ -40,7 +45,8 @@ class CommandDispatcher:
         command_id: UUID | None = None,
     ) -> Outcome:
         """Start a CLI; finished when it is ready for a prompt. The session's id is `outcome.command.session_id`."""
-        return await self._dispatch(request, session_id or uuid4(), timeout, command_id)
+        breaker = self._gate.breaker_of(request.profile, request.host_id)
+        return await self._dispatch(request, session_id or uuid4(), timeout, command_id, breaker=breaker)
 
     async def dispatch_send_prompt(
         self,
@@ -51,16 +57,19 @@ class CommandDispatcher:
         until_input: bool = True,
         start_by_ms: int | None = None,
         turn_limit_ms: int | None = None,
+        job_profile: str | None = None,
         command_id: UUID | None = None,
     ) -> Outcome:
         """Begin a turn once the session is ready; finished when the turn has ended.
 
         `until_input`: return also when the session asks something. `start_by_ms`: how long it may wait to begin, ms.
         `turn_limit_ms`: how long the turn may run, ms; then it is stopped with Ctrl-C and fails with TIMEOUT.
+        `job_profile`: of a job's prompt, the profile of its session; a person's prompt passes no breaker.
         Raises CommandError(INVALID_PAYLOAD) for an empty prompt and for more than 262 144 bytes.
         """
         payload = SendPrompt(prompt=typeable(prompt, "prompt"), turn_limit_ms=turn_limit_ms)
-        return await self._dispatch(payload, session_id, timeout, command_id, start_by_ms, until_input)
+        breaker = self._gate.breaker_of(job_profile) if job_profile is not None else None
+        return await self._dispatch(payload, session_id, timeout, command_id, start_by_ms, until_input, breaker)
 
     async def dispatch_send_text(
         self,
@@ -120,6 +129,7 @@ class CommandDispatcher:
         command_id: UUID | None,
         start_by_ms: int | None = None,
         until_input: bool = True,
+        breaker: CircuitBreaker | None = None,
     ) -> Outcome:
         command = NewCommand.carrying(
             payload,
@@ -129,13 +139,18 @@ class CommandDispatcher:
             start_by_ms=start_by_ms,
         )
         if timeout == DONT_WAIT:
-            return Outcome(kind=OutcomeKind.SENT, command=await self._commands.create_command(command))
+            return Outcome(kind=OutcomeKind.SENT, command=await self._write(command, breaker))
         async with self._commands.expect(command) as change:
-            written = await self._commands.create_command(command)
+            written = await self._write(command, breaker)
             try:
                 return await self._commands.settle(change, written.id, timeout, until_input=until_input)
             except WaitEnded:
                 return await self._commands.get_outcome(written.id)
+
+    async def _write(self, command: NewCommand, breaker: CircuitBreaker | None) -> AgentCommand:
+        if breaker is None:
+            return await self._commands.create_command(command)
+        return await breaker.execute(lambda: self._commands.create_command(command))
 
 
 def typeable(text: str, what: str) -> str:

@@ -81,6 +81,10 @@ class JobService:
     def __init__(self, link: Link) -> None:
         self._link = link
 
+    def clock(self) -> float:
+        """Monotonic, s; the link's."""
+        return self._link.clock()
+
     # Operators
 
     async def add_job(self, job: NewJob) -> Job:

@@ -11,6 +11,7 @@ import structlog
 from pydantic import JsonValue
 
 from semo_office.agents import AgentService
+from semo_office.breaker import BreakerGate
 from semo_office.commands import Outcome
 from semo_office.dispatcher import CommandDispatcher
 from semo_office.errors import CommandError, ErrorCode
@@ -38,7 +39,7 @@ EVIDENCE_CHARACTERS: Final = 4_000
 _MEASURED: Final[tuple[str, ...]] = ("exit_status", "duration_ms")
 
 # Nothing was begun, and it may be possible later: it does not count as a failure.
-SATURATED: Final = frozenset({ErrorCode.POOL_EXHAUSTED, ErrorCode.HOST_OFFLINE})
+SATURATED: Final = frozenset({ErrorCode.POOL_EXHAUSTED, ErrorCode.HOST_OFFLINE, ErrorCode.BREAKER_OPEN})
 
 _log = structlog.get_logger(__name__)
 
@@ -71,6 +72,7 @@ class SessionOrchestrator:
         self._jobs = jobs
         self._agents = agents
         self._term = term
+        self._gate = BreakerGate(jobs.clock)
         self._cancels: dict[UUID, asyncio.Event] = {}
 
     async def execute_job(self, job: Job) -> None:
@@ -126,21 +128,29 @@ class SessionOrchestrator:
     async def _run(self, job: Job, attempt: JobAttempt, cancelled: asyncio.Event) -> None:
         agent_id = job.agent_id
         agent = await self._term.patiently(lambda: self._agents.get_agent(agent_id)) if agent_id else None
-        execution = _Execution(self._jobs, self._term, job, attempt, cancelled)
+        execution = _Execution(self._jobs, self._term, job, attempt, cancelled, self._gate)
         await self.handle_job_completion(job, attempt, await execution.run(self.build_prompt(job, agent)))
 
 
 class _Execution:
     """One attempt."""
 
-    def __init__(self, jobs: JobService, term: Term, job: Job, attempt: JobAttempt, cancelled: asyncio.Event) -> None:
+    def __init__(
+        self,
+        jobs: JobService,
+        term: Term,
+        job: Job,
+        attempt: JobAttempt,
+        cancelled: asyncio.Event,
+        gate: BreakerGate,
+    ) -> None:
         self._jobs = jobs
         self._term = term
         self._job = job
         self._attempt = attempt
         self._cancelled = cancelled
         self._commands = jobs.commands(term, attempt)
-        self._dispatcher = CommandDispatcher(self._commands, term.office_id)
+        self._dispatcher = CommandDispatcher(self._commands, term.office_id, gate)
 
     async def run(self, prompt: str) -> Verdict:
         """Raises TermEnded, and CommandError(SUPERSEDED) when another server leads."""
@@ -157,12 +167,30 @@ class _Execution:
             # The leader before has sent it: it is followed, whatever became of its session.
             return await self._follow(attempt.session_id)
         session_id = await self._ready_session()
-        await self._term.patiently(
-            lambda: self._dispatcher.dispatch_send_prompt(
-                session_id, prompt, turn_limit_ms=TURN_LIMIT_MS, command_id=prompt_id_of(attempt)
-            )
-        )
+        await self._send(session_id, prompt)
         return await self._follow(session_id)
+
+    async def _send(self, session_id: UUID, prompt: str) -> None:
+        """As soon as the breaker of its CLI lets it pass."""
+        while True:
+            try:
+                await self._term.patiently(partial(self._dispatch_prompt, session_id, prompt))
+            except CommandError as err:
+                if err.code is not ErrorCode.BREAKER_OPEN:
+                    raise
+                _log.info("paused", job_id=str(self._job.id), error=err.code)
+            else:
+                return
+            await self._pause()
+
+    async def _dispatch_prompt(self, session_id: UUID, prompt: str) -> Outcome:
+        return await self._dispatcher.dispatch_send_prompt(
+            session_id,
+            prompt,
+            turn_limit_ms=TURN_LIMIT_MS,
+            job_profile=PROFILE,
+            command_id=prompt_id_of(self._attempt),
+        )
 
     async def _ready_session(self) -> UUID:
         """An idle session of the role, else a new one, as soon as the hosts have room for it."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from semo_console.cli import jobs, lifecycle, prompts, services, sessions
+from semo_console.cli import breakers, jobs, lifecycle, prompts, services, sessions
 from semo_console.cli.exits import MEANINGS
 from semo_console.cli.waiting import WaitingCommand
 
@@ -59,3 +59,4 @@ _WAITING = (prompts.send,)
 for _verb in _VERBS:
     app.command(cls=WaitingCommand if _verb in _WAITING else None)(_verb)
 app.add_typer(jobs.job)
+app.add_typer(breakers.breaker)

@@ -80,6 +80,35 @@ def test_an_unknown_profile(running: Machine) -> None:
 
 
 @pytest.mark.usefixtures("unchanged")
+def test_a_cli_that_is_paused_on_a_host(running: Machine) -> None:
+    [row] = running.ask(lambda link: link.select("agent_hosts"))
+    host = str(row["name"])
+    assert running.semo("breaker", "open", host, "shell", "--reason", "점검 중").code == 0
+    refused = running.semo("new").refused_with(f"shell on {host}", "paused by hand (점검 중)", "semo breaker reset")
+    listed = running.semo("breaker")
+    lifted = running.semo("breaker", "reset")
+    assert refused
+    assert listed.out.split() == [host, "shell", "paused", "by", "hand", "점검", "중"]
+    assert (lifted.code, lifted.err) == (0, f"shell on {host}: ok.\n")
+    assert running.semo("breaker", "--json").json[0]["state"] == "closed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (("open", "no-such", "shell"), ("No host 'no-such'", "There are:")),
+        (("reset", "no-such"), ("No host 'no-such'",)),
+        (("open", "no-such"), ("PROFILE",)),
+        (("reset",), ("Nothing is paused here",)),
+        (("--json", "reset"), ("semo breaker reset",)),
+    ],
+)
+@pytest.mark.usefixtures("unchanged")
+def test_a_breaker_that_is_not_there(running: Machine, arguments: tuple[str, ...], parts: tuple[str, ...]) -> None:
+    assert running.semo("breaker", *arguments).refused_with(*parts)
+
+
+@pytest.mark.usefixtures("unchanged")
 def test_a_role_that_is_too_long(running: Machine) -> None:
     assert running.semo("new", "--role", "x" * 41).refused_with("--role")
 

@@ -108,7 +108,7 @@ async def test_terminate_ends_the_program_and_its_turn(bench: Bench) -> None:
 async def test_a_missing_folder_is_named(bench: Bench) -> None:
     row = bench.office.write_session("/no/such/folder")
     verdict = await bench.do(row, CreateSession(profile="shell"))
-    assert verdict.error is ErrorCode.LAUNCH_FAILED
+    assert verdict.error is ErrorCode.INVALID_PAYLOAD
     assert verdict.message == "The folder /no/such/folder does not exist on this host."
     await bench.office.seen_as(row.session_id, SessionStatus.TERMINATED)
     assert await tabs_of(bench) == []

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import LiteralString, TypeVar
@@ -10,8 +10,10 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from semo_office.agents import AgentService
+from semo_office.breaker import BreakerStore
 from semo_office.controller import JOBS_AT_ONCE, Controller
 from semo_office.errors import CommandError, ErrorCode
 from semo_office.jobs import JobService, NewJob, Verdict, prompt_id_of
@@ -118,6 +120,10 @@ async def eventually(look: Callable[[], Awaitable[T]], holds: Callable[[T], bool
     return found
 
 
+async def noted(logs: Sequence[Mapping[str, object]]) -> list[object]:
+    return [entry["event"] for entry in logs]
+
+
 @pytest.fixture
 async def serving(party: Party, office_hub: RunningHub) -> AsyncIterator[Serving]:
     async with signed_in(Identity(office_hub)) as server:
@@ -142,6 +148,27 @@ async def test_a_job_gets_a_session_of_its_role_and_its_description_as_the_promp
     [attempt] = await serving.jobs.get_attempts(job.id)
     assert attempt.evidence == {"exit_status": 0, "output": "42 passed"}
     assert (attempt.command_id, attempt.session_id) == (prompt_id_of(attempt), create.session_id)
+
+
+async def test_a_job_waits_while_its_cli_is_paused_and_goes_on_once_that_is_lifted(serving: Serving) -> None:
+    party = serving.party
+    breakers = BreakerStore(party.operator.link)
+    await breakers.open(party.office_id, party.host_id, "shell")
+    with capture_logs() as logs:
+        async with serving.controller():
+            job = await serving.add()
+            await eventually(lambda: noted(logs), lambda found: "no_room" in found)
+            await breakers.reset(party.office_id, party.host_id, "shell")
+            create = await serving.claim(CommandType.CREATE_SESSION)
+            await breakers.open(party.office_id, party.host_id, "shell")
+            await party.complete(create)
+            await eventually(lambda: noted(logs), lambda found: "paused" in found)
+            await breakers.reset(party.office_id, party.host_id, "shell")
+            prompt = await serving.claim(CommandType.SEND_PROMPT)
+            await party.accept(prompt)
+            await serving.end_turn(prompt)
+            await serving.until(job, JobStatus.DONE)
+    assert len(await serving.jobs.get_attempts(job.id)) == 1
 
 
 async def test_the_next_job_of_the_role_uses_the_session_again(serving: Serving) -> None:

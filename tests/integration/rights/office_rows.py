@@ -86,6 +86,7 @@ class OfficeRows:
             "insert into worktrees (office_id, host_id, path, branch_name) values (%s, %s, '/repo/wt', 'feature')",
             [self.office, self.host],
         )
+        superuser.execute("insert into circuit_breakers (host_id, profile) values (%s, 'claude')", [self.host])
 
     def _insert_jobs(self, superuser: Connection[DictRow]) -> None:
         superuser.execute(

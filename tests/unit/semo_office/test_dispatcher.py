@@ -24,10 +24,13 @@ class Office:
 
     def __init__(self) -> None:
         self.calls: list[dict[str, JsonValue]] = []
+        self.paused = False
 
     async def handle(self, request: httpx.Request) -> httpx.Response:
         call = json.loads(request.content)
         self.calls.append(call)
+        if self.paused:
+            return httpx.Response(409, json={"code": "PT409", "message": "breaker_open", "details": "Paused."})
         row = {
             "id": call["p_id"], "sequence": 1, "office_id": call["p_office_id"], "session_id": call["p_session_id"],
             "host_id": str(UUID(int=9)), "command_type": call["p_command_type"], "payload": call["p_payload"],
@@ -115,3 +118,22 @@ async def test_the_same_id_is_sent_when_the_caller_names_it() -> None:
     async with office.dispatcher() as dispatcher:
         await dispatcher.dispatch_send_prompt(SESSION, "ls", command_id=COMMAND, start_by_ms=5)
     assert (office.calls[0]["p_id"], office.calls[0]["p_start_by_ms"]) == (str(COMMAND), 5)
+
+
+async def test_while_a_cli_is_paused_one_of_many_asks_and_only_what_starts_it_is_held_back() -> None:
+    office = Office()
+    async with office.dispatcher() as dispatcher:
+        office.paused = True
+        for _ in range(5):
+            with pytest.raises(CommandError, match="Paused") as caught:
+                await dispatcher.dispatch_create_session(CreateSession(profile="claude"))
+            assert caught.value.code is ErrorCode.BREAKER_OPEN
+        with pytest.raises(CommandError, match="Paused"):
+            await dispatcher.dispatch_send_prompt(SESSION, "make", job_profile="claude")
+        assert [call["p_command_type"] for call in office.calls] == ["create_session"]
+        office.paused = False
+        await dispatcher.dispatch_send_prompt(SESSION, "ls")
+        await dispatcher.dispatch_send_text(SESSION, SendText(text="y", answer=True))
+        await dispatcher.dispatch_cancel(SESSION)
+        await dispatcher.dispatch_terminate(SESSION)
+        assert len(office.calls) == 5

@@ -1,0 +1,510 @@
+"""Circuit breakers in the database: what passes, what counts, and who can't make them wrong. R7 and R8 among them."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from psycopg.rows import DictRow
+
+from tests.integration.sql.jobs import SqlJobs
+from tests.integration.sql.office import SqlOffice
+
+PROFILE = "claude"
+T = TypeVar("T")
+
+RATE_LIMIT = {"output": "", "failure": {"kind": "rate_limit", "message": "5-hour limit\n reached."}}
+
+
+@pytest.fixture
+def jobs(office: SqlOffice) -> Iterator[SqlJobs]:
+    jobs = SqlJobs(office)
+    yield jobs
+    jobs.close()
+
+
+def refused(code: str) -> "pytest.RaisesExc[psycopg.Error]":
+    return pytest.raises(psycopg.Error, match=f"^{code}\n")
+
+
+def begin(office: SqlOffice, session: UUID | None = None) -> DictRow:
+    """A create_session that the agent has claimed."""
+    created = office.send("create_session", {"profile": PROFILE}, session)
+    claimed = {row["id"]: row for row in office.claim()}
+    return claimed[created["id"]]
+
+
+def fail(office: SqlOffice, command: DictRow, error: str = "launch_failed") -> None:
+    office.complete(command, success=False, p_error=error, p_message="No such program.")
+
+
+def succeed(office: SqlOffice, command: DictRow) -> None:
+    office.complete(command, p_session={"status": "ready", "status_source": "test"})
+
+
+def break_it(office: SqlOffice, times: int = 3) -> None:
+    for _ in range(times):
+        fail(office, begin(office))
+
+
+def breaker(office: SqlOffice, profile: str = PROFILE) -> DictRow | None:
+    rows = office.superuser.execute(
+        "select * from circuit_breakers where host_id = %s and profile = %s", [office.host, profile]
+    ).fetchall()
+    return rows[0] if rows else None
+
+
+def state(office: SqlOffice) -> tuple[str, int]:
+    row = breaker(office)
+    return (row["state"], row["failures"]) if row else ("closed", 0)
+
+
+def let_time_pass(office: SqlOffice) -> None:
+    """The reset timeout is over."""
+    office.superuser.execute(
+        "update circuit_breakers set retry_at = now() - interval '1 ms', opened_at = now() - interval '1 hour'"
+        " where host_id = %s and retry_at is not null",
+        [office.host],
+    )
+
+
+def operate(office: SqlOffice, function: str, **more: object) -> DictRow:
+    [row] = office.operator.call(function, p_office_id=office.id, p_host_id=office.host, p_profile=PROFILE, **more)
+    return row
+
+
+# Closed
+
+
+@pytest.mark.parametrize("error", ["launch_failed", "terminal_unavailable", "timeout"])
+def test_the_third_failure_in_a_row_opens_it(office: SqlOffice, error: str) -> None:
+    for failures in (1, 2):
+        fail(office, begin(office), error)
+        assert state(office) == ("closed", failures)
+    fail(office, begin(office), error)
+    assert state(office) == ("open", 3)
+
+
+def test_a_refusal_says_what_is_paused_since_what_and_until_when(office: SqlOffice) -> None:
+    break_it(office)
+    with pytest.raises(psycopg.Error) as caught:
+        begin(office)
+    assert caught.value.diag.message_primary == "breaker_open"
+    sentence = caught.value.diag.message_detail or ""
+    assert sentence.startswith(
+        "Starting sessions of claude on host is paused after 3 failures (the last: No such program); next try in "
+    )
+    assert sentence.endswith(" s. `semo breaker reset` lifts it.")
+
+
+def test_a_refused_session_leaves_no_row(office: SqlOffice) -> None:
+    break_it(office)
+    session = uuid4()
+    with refused("breaker_open"):
+        begin(office, session)
+    assert office.superuser.execute("select 1 from agent_sessions where session_id = %s", [session]).fetchall() == []
+
+
+def test_another_profile_and_another_host_are_not_paused(office: SqlOffice, other_office: SqlOffice) -> None:
+    break_it(office)
+    office.new_session()
+    succeed(other_office, begin(other_office))
+
+
+def test_in_closed_a_success_clears_old_failures(office: SqlOffice) -> None:
+    break_it(office, 2)
+    succeed(office, begin(office))
+    assert state(office) == ("closed", 0)
+    break_it(office, 2)
+    assert state(office) == ("closed", 2)
+
+
+def test_r7_saturation_keeps_the_breaker_closed(office: SqlOffice) -> None:
+    office.operator.call(
+        "attach_host", p_office_id=office.id, p_host_id=office.host, p_repo_path="/repo", p_max_sessions=1
+    )
+    succeed(office, begin(office))
+    for _ in range(5):
+        with refused("pool_exhausted"):
+            begin(office)
+    assert state(office) == ("closed", 0)
+
+
+@pytest.mark.parametrize(
+    "error", ["session_exited", "cancelled", "session_blocked", "draft_present", "not_ready", "invalid_payload"]
+)
+def test_what_is_no_fault_of_the_cli_neither_counts_nor_clears(office: SqlOffice, error: str) -> None:
+    break_it(office, 2)
+    fail(office, begin(office), error)
+    assert state(office) == ("closed", 2)
+
+
+def test_a_start_that_no_agent_began_in_time_does_not_count(office: SqlOffice) -> None:
+    for _ in range(3):
+        office.send("create_session", {"profile": PROFILE}, p_start_by_ms=0)
+    office.operator.call("expire_commands")
+    assert state(office) == ("closed", 0)
+
+
+def test_only_sessions_that_are_made_and_prompts_of_jobs_pass_it(office: SqlOffice) -> None:
+    session = begin(office)["session_id"]
+    office.agent.call(
+        "report_session", p_instance=office.instance, p_session_id=session,
+        p_session={"status": "waiting_input", "status_source": "test"},
+    )  # fmt: skip
+    operate(office, "open_breaker")
+    office.prompt(session)
+    office.send("send_text", {"text": "y", "answer": True}, session)
+    for command_type in ("cancel", "get_output", "terminate"):
+        office.send(command_type, {}, session)
+
+
+def test_many_failures_at_the_same_moment_are_all_counted(office: SqlOffice) -> None:
+    office.superuser.execute(
+        "insert into circuit_breakers (host_id, profile, failure_threshold) values (%s, %s, 100)",
+        [office.host, PROFILE],
+    )
+    begun = [begin(office) for _ in range(10)]
+    at_once(office, lambda worker, number: fail(worker, begun[number]))
+    assert state(office) == ("closed", 10)
+
+
+def test_the_first_failures_at_the_same_moment_make_one_row(office: SqlOffice) -> None:
+    begun = [begin(office) for _ in range(10)]
+    at_once(office, lambda worker, number: fail(worker, begun[number]))
+    assert state(office) == ("open", 3), "what was begun before it opened says nothing about it any more"
+
+
+# Half-open
+
+
+def test_r8_half_open_admits_one_of_ten(office: SqlOffice) -> None:
+    break_it(office)
+    let_time_pass(office)
+    answers = at_once(office, try_to_begin)
+    assert sorted(answers) == ["admitted"] + ["breaker_open"] * 9
+    assert state(office)[0] == "half-open"
+
+
+def test_r8_half_open_admits_as_many_as_it_is_told(office: SqlOffice) -> None:
+    break_it(office)
+    office.superuser.execute("update circuit_breakers set half_open_requests = 3 where host_id = %s", [office.host])
+    let_time_pass(office)
+    assert at_once(office, try_to_begin).count("admitted") == 3
+
+
+def test_r8_being_admitted_closes_nothing(office: SqlOffice) -> None:
+    break_it(office)
+    let_time_pass(office)
+    begin(office)
+    with refused("breaker_open"):
+        begin(office)
+    assert state(office) == ("half-open", 3)
+
+
+def test_a_probe_that_succeeds_closes_it(office: SqlOffice) -> None:
+    break_it(office)
+    let_time_pass(office)
+    succeed(office, begin(office))
+    assert state(office) == ("closed", 0)
+    begin(office)
+    begin(office)
+
+
+def test_a_probe_that_fails_opens_it_for_the_whole_time_again(office: SqlOffice) -> None:
+    break_it(office)
+    let_time_pass(office)
+    fail(office, begin(office))
+    assert state(office) == ("open", 4)
+    with refused("breaker_open"):
+        begin(office)
+
+
+def test_a_probe_that_ends_without_a_verdict_gives_its_place_back(office: SqlOffice) -> None:
+    break_it(office)
+    let_time_pass(office)
+    fail(office, begin(office), "cancelled")
+    assert state(office) == ("half-open", 3)
+    succeed(office, begin(office))
+    assert state(office) == ("closed", 0)
+
+
+def test_the_same_probe_asked_for_again_is_the_same_probe(office: SqlOffice) -> None:
+    break_it(office)
+    let_time_pass(office)
+    command_id, session = uuid4(), uuid4()
+
+    def ask(worker: SqlOffice, _: int) -> int:
+        sequence: int = worker.send("create_session", {"profile": PROFILE}, session, p_id=command_id)["sequence"]
+        return sequence
+
+    answers = at_once(office, ask)
+    assert len(answers) == 10
+    assert len(set(answers)) == 1
+
+
+def test_a_killed_caller_takes_no_place_with_it(office: SqlOffice) -> None:
+    break_it(office)
+    let_time_pass(office)
+    caller = SqlOffice.join(office)
+    with pytest.raises(psycopg.OperationalError), caller.operator.connection.transaction():
+        caller.operator.become()
+        caller.operator.connection.execute(
+            """select create_command(%s, %s, 'create_session', '{"profile": "claude"}')""", [uuid4(), office.id]
+        )
+        office.superuser.execute("select pg_terminate_backend(%s)", [caller.operator.connection.info.backend_pid])
+        caller.operator.connection.execute("select 1")
+    caller.close()
+    succeed(office, begin(office))
+
+
+def test_a_probe_whose_host_never_came_gives_its_place_back_when_its_time_is_over(office: SqlOffice) -> None:
+    break_it(office)
+    let_time_pass(office)
+    office.send("create_session", {"profile": PROFILE}, p_start_by_ms=0)
+    succeed(office, begin(office))
+    assert state(office) == ("closed", 0)
+
+
+def test_a_probe_whose_host_is_lost_for_good_gives_its_place_back(office: SqlOffice) -> None:
+    break_it(office)
+    let_time_pass(office)
+    begin(office)
+    office.lose_host(30)
+    with refused("breaker_open"):
+        office.send("create_session", {"profile": PROFILE})
+    office.lose_host(601)
+    office.send("create_session", {"profile": PROFILE})
+
+
+def test_a_probe_is_gone_with_its_session(office: SqlOffice) -> None:
+    break_it(office)
+    let_time_pass(office)
+    probe = begin(office)
+    office.superuser.execute("delete from agent_sessions where session_id = %s", [probe["session_id"]])
+    begin(office)
+
+
+def test_what_was_begun_before_it_opened_decides_no_half_open_round(office: SqlOffice) -> None:
+    late_success, late_failure = begin(office), begin(office)
+    break_it(office)
+    let_time_pass(office)
+    probe = begin(office)
+    succeed(office, late_success)
+    fail(office, late_failure)
+    assert state(office) == ("half-open", 3)
+    succeed(office, probe)
+    assert state(office) == ("closed", 0)
+
+
+def test_what_was_begun_before_a_reset_does_not_count_after_it(office: SqlOffice) -> None:
+    begun = [begin(office) for _ in range(3)]
+    operate(office, "reset_breaker")
+    for command in begun:
+        fail(office, command)
+    assert state(office) == ("closed", 0)
+
+
+# Jobs
+
+
+def begin_turn(jobs: SqlJobs) -> tuple[DictRow, DictRow]:
+    """A job's attempt in a new session, with its prompt claimed; the session's start counts as one."""
+    attempt, session = jobs.server.begin(jobs.add()), uuid4()
+    jobs.server.acquire(attempt, session)
+    created = jobs.server.command(attempt, session, "create_session", p_payload={"profile": PROFILE, "role": "BE"})
+    succeed(jobs.office, claimed(jobs, created))
+    prompt = jobs.server.command(attempt, session, "send_prompt")
+    return attempt, claimed(jobs, prompt)
+
+
+def claimed(jobs: SqlJobs, command: DictRow) -> DictRow:
+    return {row["id"]: row for row in jobs.office.claim()}[command["id"]]
+
+
+def end_turn(jobs: SqlJobs, turn: tuple[DictRow, DictRow], result: dict[str, Any]) -> None:
+    attempt, prompt = turn
+    jobs.office.complete(prompt, p_result=result, p_session={"status": "executing", "status_source": "test"})
+    jobs.server.finish(attempt)
+
+
+@pytest.mark.parametrize("kind", ["rate_limit", "auth"])
+def test_turns_that_the_cli_refuses_open_it_though_each_job_starts_a_session(jobs: SqlJobs, kind: str) -> None:
+    for _ in range(3):
+        end_turn(jobs, begin_turn(jobs), {"output": "", "failure": {"kind": kind, "message": "No."}})
+    assert state(jobs.office) == ("open", 3)
+    with refused("breaker_open"):
+        begin(jobs.office)
+
+
+def test_the_reason_is_one_line_of_what_the_cli_said(jobs: SqlJobs) -> None:
+    end_turn(jobs, begin_turn(jobs), RATE_LIMIT)
+    row = breaker(jobs.office)
+    assert row is not None
+    assert row["reason"] == "5-hour limit reached."
+
+
+def test_a_session_that_starts_does_not_prove_that_turns_work_again_and_a_turn_does(jobs: SqlJobs) -> None:
+    for _ in range(3):
+        end_turn(jobs, begin_turn(jobs), RATE_LIMIT)
+    let_time_pass(jobs.office)
+    turn = begin_turn(jobs)
+    assert state(jobs.office) == ("half-open", 3)
+    with refused("breaker_open"):
+        begin(jobs.office)
+    end_turn(jobs, turn, {"output": "done"})
+    assert state(jobs.office) == ("closed", 0)
+
+
+def test_a_prompt_of_a_job_waits_while_it_is_open_and_finds_its_attempt_as_before(jobs: SqlJobs) -> None:
+    attempt, session = jobs.server.begin(jobs.add()), uuid4()
+    jobs.server.acquire(attempt, session)
+    created = jobs.server.command(attempt, session, "create_session", p_payload={"profile": PROFILE, "role": "BE"})
+    succeed(jobs.office, claimed(jobs, created))
+    operate(jobs.office, "open_breaker")
+    command_id = uuid4()
+    with refused("breaker_open"):
+        jobs.server.command(attempt, session, "send_prompt", p_id=command_id)
+    operate(jobs.office, "reset_breaker")
+    assert jobs.server.command(attempt, session, "send_prompt", p_id=command_id)["id"] == command_id
+
+
+@pytest.mark.parametrize("error", ["timeout", "cancelled", "session_blocked", "draft_present", "not_ready"])
+def test_a_turn_that_took_too_long_or_was_never_typed_does_not_count(jobs: SqlJobs, error: str) -> None:
+    for _ in range(3):
+        attempt, prompt = begin_turn(jobs)
+        fail(jobs.office, prompt, error)
+        jobs.server.finish(attempt, "failed", p_error=error)
+    assert state(jobs.office) == ("closed", 0)
+
+
+@pytest.mark.parametrize("kind", ["api_error", "other"])
+def test_other_failures_of_a_turn_say_nothing_about_the_next(jobs: SqlJobs, kind: str) -> None:
+    end_turn(jobs, begin_turn(jobs), RATE_LIMIT)
+    end_turn(jobs, begin_turn(jobs), {"output": "", "failure": {"kind": kind, "message": "500"}})
+    assert state(jobs.office) == ("closed", 1)
+
+
+def test_a_person_s_prompt_that_the_cli_refuses_does_not_count(office: SqlOffice) -> None:
+    created = begin(office)
+    succeed(office, created)
+    for _ in range(3):
+        office.prompt(created["session_id"])
+        [prompt] = office.claim()
+        office.complete(prompt, p_result=RATE_LIMIT, p_session={"status": "ready", "status_source": "test"})
+    assert state(office) == ("closed", 0)
+
+
+# Operators and time
+
+
+def test_one_opened_by_hand_stays_so_until_it_is_reset(office: SqlOffice) -> None:
+    opened = operate(office, "open_breaker", p_reason="the licence\n ran out")
+    assert (opened["state"], opened["manual"], opened["retry_at"]) == ("open", True, None)
+    let_time_pass(office)
+    with pytest.raises(psycopg.Error, match=r"paused by hand \(the licence ran out\)"):
+        begin(office)
+    operate(office, "reset_breaker")
+    begin(office)
+    assert state(office) == ("closed", 0)
+
+
+def test_only_operators_of_an_office_that_the_host_serves_pause_it(office: SqlOffice, other_office: SqlOffice) -> None:
+    for function in ("open_breaker", "reset_breaker"):
+        with refused("forbidden"):
+            other_office.operator.call(function, p_office_id=other_office.id, p_host_id=office.host, p_profile=PROFILE)
+
+
+@pytest.mark.parametrize("wrong", [{"p_profile": ""}, {"p_profile": "x" * 41}, {"p_reason": "x" * 501}])
+def test_what_can_not_be_a_breaker_is_refused(office: SqlOffice, wrong: dict[str, str]) -> None:
+    arguments = {"p_office_id": office.id, "p_host_id": office.host, "p_profile": PROFILE, **wrong}
+    with refused("invalid_payload"):
+        office.operator.call("open_breaker", **arguments)
+
+
+def test_the_sleep_of_the_host_does_not_bring_the_next_try_nearer(office: SqlOffice) -> None:
+    break_it(office)
+    office.superuser.execute(
+        "update circuit_breakers set opened_at = now() - interval '1 hour', retry_at = now() - interval '59 minutes'"
+        " where host_id = %s",
+        [office.host],
+    )
+    office.agent.call("renew_leases", p_instance=office.instance, p_slept_ms=3_590_000)
+    with pytest.raises(psycopg.Error, match=r"next try in [3-6][0-9] s"):
+        begin(office)
+
+
+def test_a_sleep_from_before_it_opened_keeps_it_no_longer(office: SqlOffice) -> None:
+    break_it(office)
+    office.agent.call("renew_leases", p_instance=office.instance, p_slept_ms=3_590_000)
+    row = breaker(office)
+    assert row is not None
+    assert (row["retry_at"] - row["opened_at"]).total_seconds() < 90
+
+
+def test_every_office_of_the_host_hears_of_a_change_and_reads_how_long_it_takes(office: SqlOffice) -> None:
+    second = uuid4()
+    office.operator.call("create_office", p_id=second, p_name="second", p_repo_path=f"/repo/{second}")
+    office.operator.call("attach_host", p_office_id=second, p_host_id=office.host, p_repo_path="/repo")
+    break_it(office)
+    hints = office.superuser.execute(
+        "select distinct topic from realtime.messages where event = 'hint' and private"
+        " and payload ->> 'table' = 'circuit_breakers' and payload ->> 'id' = %s",
+        [str(office.host)],
+    ).fetchall()
+    assert {row["topic"] for row in hints} == {f"office:{office.id}", f"office:{second}"}
+    [read] = office.operator.call("office_breakers", p_office_id=second)
+    assert 30_000 < read["retry_in_ms"] <= 60_000
+    assert read["probes"] == 0
+
+
+def test_nothing_deadlocks_when_everything_happens_at_once(office: SqlOffice) -> None:
+    """Starts, ends, resets and sleeps of one host together: every refusal is a breaker's."""
+
+    def churn(worker: SqlOffice, number: int) -> int:
+        for done in range(12):
+            if number == 0:
+                operate(worker, "reset_breaker")
+                worker.agent.call("renew_leases", p_instance=office.instance, p_slept_ms=1)
+                continue
+            assert try_to_begin(worker, number) in ("admitted", "breaker_open")
+            for command in worker.claim(2):
+                (fail if done % 2 else succeed)(worker, command)
+        return number
+
+    assert at_once(office, churn, workers=5) == [0, 1, 2, 3, 4]
+    assert (
+        office.superuser.execute(
+            "select 1 from semo.breaker_permits p join agent_commands c on c.id = p.command_id"
+            " where c.office_id = %s and c.status in ('completed', 'failed')",
+            [office.id],
+        ).fetchall()
+        == []
+    )
+
+
+def try_to_begin(worker: SqlOffice, number: int) -> str:
+    try:
+        worker.send("create_session", {"profile": PROFILE})
+    except psycopg.Error as refusal:
+        return str(refusal.diag.message_primary)
+    return "admitted"
+
+
+def at_once(office: SqlOffice, act: Callable[[SqlOffice, int], T], *, workers: int = 10) -> list[T]:
+    """What each of them has come to, each over connections of its own, beginning at the same moment."""
+    start = threading.Barrier(workers)
+
+    def work(number: int) -> T:
+        worker = SqlOffice.join(office)
+        try:
+            start.wait(30)
+            return act(worker, number)
+        finally:
+            worker.close()
+
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(work, range(workers)))
