@@ -17,11 +17,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from semo_agent.budget import Budget
 from semo_agent.errors import Stopping, Superseded
 from semo_agent.failpoints import Failpoints
+from semo_agent.hooks.spool import Spools
 from semo_agent.host import Host, Sessions
 from semo_agent.identity import host_id_of, host_name, only_agent, owner_id_of
 from semo_agent.journal import Journal
 from semo_agent.lease import USUAL_TERMS, Lease, Terms
 from semo_agent.office import LinkedOffice
+from semo_agent.profiles.census import take_census
 from semo_agent.profiles.profile import Profiles
 from semo_agent.publisher import Publisher
 from semo_agent.reconciliation import Reconciliation
@@ -168,6 +170,8 @@ class Agent:
         await self._office.patiently(self._register)
         await self._office.take_lease()
         await Reconciliation(self._host, self._worker).run()
+        self._work.start("hooks", self._host.watch_hooks())
+        self._work.start("profiles", self._report_profiles())
         await self._office.patiently(self._subscriber.listen)
         self._work.start("lease", self._subscriber.keep_lease())
         self._work.start("claims", self._subscriber.claim_until_stop())
@@ -176,6 +180,11 @@ class Agent:
 
     async def _register(self) -> None:
         await self._offices.register_host(self._record.host_id, host_name(), self._owner_id)
+
+    async def _report_profiles(self) -> None:
+        """Beside the rest: a program may take a while to say its version."""
+        found = await take_census(self._host.profiles, self._record.host_id, self._host.environment)
+        await self._office.patiently(lambda: self._offices.report_profiles(self._record.instance_id, found))
 
     async def _announce(self) -> None:
         """Say in `run/agent.json` that the agent is there, and how well it reaches the office."""
@@ -245,12 +254,15 @@ class Agent:
     def _make_host(self, environment: Mapping[str, str], terminal: Terminal) -> Host:
         records = SessionRecords(self._state.agent / "sessions")
         records.prepare()
+        spools = Spools(self._state.agent / "hooks")
+        spools.prepare()
         return Host(
             terminal=terminal,
             office=self._office,
             sessions=Sessions(self._stop),
             profiles=Profiles(config_folder() / "profiles"),
             records=records,
+            spools=spools,
             journal=Journal(self._state.agent / "journal.sqlite"),
             environment=environment,
             stop=self._stop,

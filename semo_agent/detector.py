@@ -1,4 +1,4 @@
-"""What a session does, from evidence alone: marks, title and exit in; state and the facts of turns out.
+"""What a session does, from evidence alone: marks, hooks, title and exit in; state and the facts of turns out.
 
 Nothing here reads a terminal, a clock or a database: the same events always lead to the same sighting.
 """
@@ -7,30 +7,37 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from semo_agent.evidence import Answered, ComposerSeen, DialogSeen, Evidence, Failure, HookSeen, Interrupted
 from semo_agent.marks import exit_status, is_continuation, is_foreign
-from semo_agent.terminals.base import Exited, ExitStatus, MarkSeen, Position, TerminalEvent, TitleChanged
+from semo_agent.profiles.hooks import Meaning
+from semo_agent.terminals.base import Exited, ExitStatus, MarkSeen, Position, TitleChanged
 from semo_office.models import SessionStatus
 
 CONTINUATION: Final = "continuation: the shell waits for the rest of the command"
 FINISHED_KEPT: Final = 16
+MESSAGES_KEPT: Final = 4
+"""Of the last finished turns the message is kept too; a message may be long."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnFacts:
     """One turn, numbered from 1 in its session. Times in s of the agent's monotonic clock.
 
-    `from_mark`: "C", or "D" where the program took the line and ran nothing (a syntax error, a comment, Ctrl-C).
-    `cut_short`: the program ended during the turn.
+    `from_mark`: "C", or "D" where the program took the line and ran nothing (a syntax error, a comment, Ctrl-C); of a
+    turn that a hook told the name of its event, and `output_begins` is not known. `cut_short`: the program ended during
+    the turn. `message` and `failure` are the CLI's own words at the end of it.
     """
 
     number: int
     from_mark: str
     began: float
-    output_begins: Position
+    output_begins: Position | None
     output_ends: Position | None = None
     exit_status: int | None = None
     ended: float | None = None
     cut_short: bool = False
+    message: str | None = None
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,8 @@ class Sighting:
     """The state of a session with what it rests on. `since`: s of the agent's monotonic clock.
 
     `composer` is where typed text began at the last prompt. `begun` and `ended` count turns; `finished` keeps the
-    last few. `marks_seen`: the ordinal of the last mark; one that comes again, read a second time, changes nothing.
+    last few. `marks_seen` and `hooks_seen`: the ordinal of the last mark and hook; one that comes again, read a second
+    time, changes nothing. `announced`: a hook has said that the program is ready; that it can be typed to, the screen.
     """
 
     status: SessionStatus = SessionStatus.CREATING
@@ -53,6 +61,8 @@ class Sighting:
     title: str = ""
     exit: ExitStatus | None = None
     marks_seen: int = 0
+    hooks_seen: int = 0
+    announced: bool = False
 
     @property
     def asks(self) -> bool:
@@ -67,7 +77,7 @@ class Sighting:
         return next((turn for turn in self.finished if turn.number == number), None)
 
 
-def observe(sighting: Sighting, event: TerminalEvent, *, now: float, mark_id: str | None = None) -> Sighting:
+def observe(sighting: Sighting, event: Evidence, *, now: float, mark_id: str | None = None) -> Sighting:
     """What is known after one more event. mark_id: marks that do not carry it (as `aid`) are somebody else's."""
     match event:
         case MarkSeen() if sighting.over or 0 < event.ordinal <= sighting.marks_seen:
@@ -76,6 +86,12 @@ def observe(sighting: Sighting, event: TerminalEvent, *, now: float, mark_id: st
             rule = None if is_foreign(event, mark_id) else _RULES.get(event.kind)
             seen = rule(sighting, event, now) if rule else sighting
             return replace(seen, marks_seen=event.ordinal)
+        case HookSeen() if sighting.over or event.ordinal <= sighting.hooks_seen:
+            return sighting
+        case HookSeen():
+            return replace(_HOOK_RULES[event.means](sighting, event), hooks_seen=event.ordinal)
+        case ComposerSeen() | DialogSeen() | Answered() | Interrupted() if not sighting.over:
+            return _on_screen(sighting, event, now)
         case TitleChanged(title=title):
             return replace(sighting, title=title)
         case Exited(exit=how):
@@ -142,6 +158,64 @@ _RULES: Final[dict[str, Callable[[Sighting, MarkSeen, float], Sighting]]] = {
 }
 
 
+def _hook_ready(sighting: Sighting, _hook: HookSeen) -> Sighting:
+    """The program has started, or begins a new conversation. That it can be typed to is for the screen to say."""
+    return replace(sighting, announced=True)
+
+
+def _hook_accepted(sighting: Sighting, hook: HookSeen) -> Sighting:
+    """A prompt was taken. Another one during a turn, queued by the program, belongs to that turn."""
+    turn = sighting.turn or TurnFacts(sighting.begun + 1, from_mark=hook.name, began=hook.at, output_begins=None)
+    return _moved(replace(sighting, begun=turn.number, turn=turn), SessionStatus.EXECUTING, hook.at, source="hooks")
+
+
+def _hook_working(sighting: Sighting, hook: HookSeen) -> Sighting:
+    """A tool that ended after its turn says nothing of the session."""
+    if sighting.turn is None:
+        return sighting
+    return _moved(sighting, SessionStatus.EXECUTING, hook.at, source="hooks")
+
+
+def _hook_asks(sighting: Sighting, hook: HookSeen) -> Sighting:
+    """A notice that comes late, after its turn, asks nothing any more."""
+    if sighting.turn is None and sighting.status is SessionStatus.READY:
+        return sighting
+    return _moved(sighting, SessionStatus.WAITING_INPUT, hook.at, source="hooks", reason=hook.question)
+
+
+def _hook_ended(sighting: Sighting, hook: HookSeen) -> Sighting:
+    if sighting.turn is not None:
+        sighting = replace(sighting, turn=replace(sighting.turn, message=hook.message, failure=hook.failure))
+    if sighting.turn is None and sighting.status is SessionStatus.CREATING:
+        return sighting
+    return _moved(_close_turn(sighting, hook.at), SessionStatus.READY, hook.at, source="hooks")
+
+
+_HOOK_RULES: Final[dict[Meaning, Callable[[Sighting, HookSeen], Sighting]]] = {
+    Meaning.READY: _hook_ready,
+    Meaning.ACCEPTED: _hook_accepted,
+    Meaning.WORKING: _hook_working,
+    Meaning.ASKS: _hook_asks,
+    Meaning.ENDED: _hook_ended,
+    Meaning.FAILED: _hook_ended,
+}
+
+
+def _on_screen(sighting: Sighting, event: ComposerSeen | DialogSeen | Answered | Interrupted, now: float) -> Sighting:
+    match event:
+        case ComposerSeen(at=place) if sighting.announced and sighting.turn is None:
+            return _moved(replace(sighting, composer=place), SessionStatus.READY, now, source="hooks")
+        case DialogSeen(question=question) if sighting.turn is None:
+            return _moved(sighting, SessionStatus.WAITING_INPUT, now, source="screen", reason=question)
+        case Answered() if sighting.asks:
+            after = SessionStatus.EXECUTING if sighting.announced else SessionStatus.CREATING
+            return _moved(sighting, after, now, source="answer")
+        case Interrupted():
+            return _moved(_close_turn(sighting, now), SessionStatus.READY, now, source="screen")
+        case _:
+            return sighting
+
+
 def _asks(sighting: Sighting, now: float) -> Sighting:
     return _moved(sighting, SessionStatus.WAITING_INPUT, now, reason=CONTINUATION)
 
@@ -154,6 +228,8 @@ def _close_turn(sighting: Sighting, now: float) -> Sighting:
     if sighting.turn is None:
         return sighting
     finished = (*sighting.finished, replace(sighting.turn, ended=now))[-FINISHED_KEPT:]
+    silent = (replace(turn, message=None) for turn in finished[:-MESSAGES_KEPT])
+    finished = (*silent, *finished[-MESSAGES_KEPT:])
     return replace(sighting, turn=None, ended=sighting.ended + 1, finished=finished)
 
 

@@ -10,15 +10,23 @@ import structlog
 
 from semo_agent.errors import ClaimLost
 from semo_agent.failpoints import Failpoints
+from semo_agent.hooks.ancestry import is_own
+from semo_agent.hooks.doorbell import listening
+from semo_agent.hooks.program import program_name
+from semo_agent.hooks.reading import read_event
+from semo_agent.hooks.spool import Spooled, Spools
 from semo_agent.journal import Entry, Journal, Phase
 from semo_agent.office import Office
 from semo_agent.profiles.profile import Profile, Profiles
 from semo_agent.records import SessionRecords, record_of
 from semo_agent.session import Clock, Session, Turn
 from semo_agent.stopping import Stop
-from semo_agent.terminals.base import Changed, Terminal, TerminalEvent
+from semo_agent.terminals.base import Changed, Exited, Terminal, TerminalEvent
+from semo_office.stopping import rings
 
 EARLY_EVENTS_KEPT: Final = 1000
+SPOOLS_READ_EVERY_S: Final = 2.0
+"""However often a bell rings: it is a hint."""
 
 _log = structlog.get_logger(__name__)
 
@@ -43,6 +51,10 @@ class Sessions:
     def find(self, session_id: UUID) -> Session | None:
         """None: it does not live here."""
         return self._by_id.get(session_id)
+
+    def find_by_tab(self, tab_id: str) -> Session | None:
+        """None: the tab is no session's, or not yet."""
+        return self._by_tab.get(tab_id)
 
     def add(self, session: Session) -> None:
         self._by_id[session.id] = session
@@ -86,6 +98,7 @@ class Host:
     sessions: Sessions
     profiles: Profiles
     records: SessionRecords
+    spools: Spools
     journal: Journal
     environment: Mapping[str, str]
     stop: Stop
@@ -124,4 +137,41 @@ class Host:
     async def watch_events(self) -> None:
         """Hand out the terminal's events until it stops."""
         async for event in self.terminal.events():
+            session = self.sessions.find_by_tab(event.tab_id)
+            if isinstance(event, Exited) and session is not None:
+                # What a program reported before its end is known before its end.
+                await self.read_hooks(session)
             self.sessions.hand_out(event)
+
+    async def watch_hooks(self) -> None:
+        """Take in what programs report, until the stop."""
+        with listening(self.spools.bell) as rung:
+            self.stop.then(rung.set)
+            while not self.stop:
+                for session in self.sessions:
+                    await self.read_hooks(session)
+                await rings(rung, SPOOLS_READ_EVERY_S)
+
+    async def read_hooks(self, session: Session) -> None:
+        """Take in what the session's program has reported since the last time. An event is removed once it is kept."""
+        if session.profile.hooks is None or not session.pid:
+            return
+        spool = self.spools.of(session.id)
+        async with session.spooling:
+            if session.end_is_told:
+                return
+            found = await asyncio.to_thread(spool.read, session.sighting.hooks_seen)
+            for each in found:
+                self._observe_hook(session, each)
+            if found:
+                await self.keep(session)
+                await asyncio.to_thread(spool.drop, found[-1].ordinal)
+
+    def _observe_hook(self, session: Session, spooled: Spooled) -> None:
+        rules, event = session.profile.hooks, spooled.event
+        if rules is None or event is None:
+            return
+        if is_own(event.ancestors, session.pid, program_name(session.profile.launch.argv)):
+            session.observe(read_event(event, spooled.ordinal, rules))
+        else:
+            _log.info("foreign_hook", session_id=str(session.id), hook=event.name)

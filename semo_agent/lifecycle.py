@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from semo_agent.composing import Composing
 from semo_agent.detector import describe_exit
 from semo_agent.errors import (
     LaunchFailed,
@@ -38,8 +39,9 @@ _log = structlog.get_logger(__name__)
 class Lifecycle:
     """Beginnings and ends of the sessions of one host."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, composing: Composing) -> None:
         self._host = host
+        self._composing = composing
         self._ended: list[Session] = []
 
     async def prepare(self, command: AgentCommand, wanted: CreateSession) -> Session:
@@ -74,9 +76,9 @@ class Lifecycle:
     async def watch(self, session: Session) -> None:
         """Tell the office each change of the session, the last one included."""
         while not session.end_is_told:
-            # At the timeout a title that was held back may be told.
+            # At the timeout a title that was held back may be told. The end may be told with the result of a turn.
             with contextlib.suppress(TimeoutError):
-                await session.until(lambda: session.news() is not None, session.news_later())
+                await session.until(lambda: session.news() is not None or session.end_is_told, session.news_later())
             await self._host.tell(session)
         await self._put_aside(session)
 
@@ -100,7 +102,10 @@ class Lifecycle:
             if session.tab_id is not None:
                 return
             cwd = await self._working_folder(session)
-            launched = await asyncio.to_thread(prepare_launch, session.profile, str(session.id), self._host.environment)
+            spool = self._host.spools.of(session.id)
+            launched = await asyncio.to_thread(
+                prepare_launch, session.profile, str(session.id), self._host.environment, spool
+            )
             session.mark_id = launched.mark_id
             # Should this process end while it opens the tab, the next one knows whose marks count.
             await self._host.keep(session)
@@ -111,7 +116,10 @@ class Lifecycle:
                 tab = await self._host.terminal.open(spec)
             except (LaunchFailed, TerminalDied, TerminalTimeout) as err:
                 raise CommandError(ErrorCode.LAUNCH_FAILED, str(err)) from err
+            session.pid = tab.pid
             self._host.sessions.bind(session, tab.tab_id)
+        # What it reported before we knew which process is its own.
+        await self._host.read_hooks(session)
         await self._host.keep(session)
 
     async def _working_folder(self, session: Session) -> str:
@@ -130,7 +138,10 @@ class Lifecycle:
     async def _see_ready(self, session: Session) -> None:
         limit = session.profile.limits.start_timeout_ms / 1000
         try:
-            await session.until(lambda: session.sighting.composer is not None or session.sighting.over, limit)
+            if session.profile.screen is None:
+                await session.until(lambda: session.sighting.composer is not None or session.sighting.over, limit)
+            else:
+                await self._composing.see_first(session, session.profile.screen, limit)
         except TimeoutError as err:
             said = await self._last_words(session)
             sentence = f"The program showed no prompt within {limit:g} s. {said}"
@@ -184,6 +195,8 @@ class Lifecycle:
         """An ended session can still be read for a while; the agent's next start does not see it any more."""
         async with session.keeping:
             await asyncio.to_thread(self._host.records.remove, session.id)
+        async with session.spooling:
+            await asyncio.to_thread(self._host.spools.of(session.id).remove)
         self._ended.append(session)
         if len(self._ended) > ENDED_KEPT:
             await self._forget(self._ended.pop(0))

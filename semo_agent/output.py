@@ -21,8 +21,9 @@ ROWS_BYTES_MAX: Final = RESULT_BYTES_MAX // 2
 async def turn_output(terminal: Terminal, tab_id: str, turn: Turn, facts: TurnFacts) -> Result:
     """What a turn printed, soft-wrapped rows joined; of too much the end, and how many rows were left out."""
     begins, ends = _bounds(turn, facts, await terminal.screen(tab_id))
-    excerpt = await terminal.text_between(tab_id, begins, ends, max_bytes=RESULT_BYTES_MAX)
-    text, dropped = keep_tail(excerpt.text, RESULT_BYTES_MAX)
+    most = RESULT_BYTES_MAX - len((facts.message or "").encode("utf-8", "replace"))
+    excerpt = await terminal.text_between(tab_id, begins, ends, max_bytes=most)
+    text, dropped = keep_tail(excerpt.text, most)
     return {
         "output": text,
         "omitted_lines": excerpt.left_out + dropped,
@@ -93,11 +94,12 @@ def keep_tail(text: str, most_bytes: int) -> tuple[str, int]:
 
 def _bounds(turn: Turn, facts: TurnFacts, screen: Screen) -> tuple[Position, Position]:
     ends = facts.output_ends or cursor_of(screen)
-    begins = facts.output_begins
-    if facts.from_mark == "D":
-        # The program never said where output begins: it is what stands below the typed text.
-        begins = min(turn.echo_ends or ends, ends)
-    return begins, ends
+    if facts.output_begins is None or facts.from_mark == "D":
+        # The program never said where output begins: it is what stands below the typed text, and of one that draws a
+        # composer what stands above that.
+        ends = Position(ends.epoch, ends.line) if facts.output_begins is None else ends
+        return min(turn.echo_ends or ends, ends), ends
+    return facts.output_begins, ends
 
 
 def _first_wanted(wanted: GetOutput, screen: Screen) -> int:

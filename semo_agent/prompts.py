@@ -1,14 +1,14 @@
 """A prompt: typed when nothing stands in its way, proved to be accepted, and followed to the end of its turn."""
 
 import contextlib
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
 import structlog
 from pydantic import JsonValue
 
-from semo_agent.composer import cursor_of, find_composer
+from semo_agent.composer import cursor_of
+from semo_agent.composing import Composing, tab_of
 from semo_agent.detector import TurnFacts
 from semo_agent.errors import Stopping, TabNotFound, TerminalDied
 from semo_agent.host import Host
@@ -16,18 +16,14 @@ from semo_agent.journal import Entry, Phase
 from semo_agent.keystrokes import Keystrokes
 from semo_agent.office import Claim, Verdict
 from semo_agent.output import Result, turn_output
-from semo_agent.paste import END, clean, encode_paste
+from semo_agent.paste import clean, encode_paste
 from semo_agent.session import Session, Turn
 from semo_agent.terminals.base import Key, Position
 from semo_office.errors import CommandError, ErrorCode
 from semo_office.models import SendPrompt, SessionStatus, Stage
 
-SETTLING_S: Final = 0.1
-PASTE_MODE_S: Final = 0.5
 ENDING_S: Final = 15.0
 LAST_TURN_GOES_S: Final = 30.0
-NEW_PROMPT_S: Final = 5.0
-CTRL_C_TRIES: Final = 3
 
 TOO_LATE: Final = "The session was not ready for it in time; nothing was typed."
 UNKNOWN_ARRIVAL: Final = "The agent stopped while typing; it may have arrived, and is not typed again."
@@ -38,9 +34,10 @@ _log = structlog.get_logger(__name__)
 class Prompts:
     """Prompts into the sessions of one host."""
 
-    def __init__(self, host: Host, keystrokes: Keystrokes) -> None:
+    def __init__(self, host: Host, keystrokes: Keystrokes, composing: Composing) -> None:
         self._host = host
         self._keystrokes = keystrokes
+        self._composing = composing
 
     async def send(
         self, session: Session, claim: Claim, prompt: SendPrompt, *, begin_by: float | None = None
@@ -71,34 +68,9 @@ class Prompts:
                 raise
             # Its Enter was never sent, it seems: then the text still stands in the way of the next one.
             session.change_turn(None)
-            await self.clear_composer(session)
+            await self._composing.clear(session)
             raise CommandError(ErrorCode.INDETERMINATE, UNKNOWN_ARRIVAL) from err
         return await self._see_ended(session, turn)
-
-    async def clear_composer(self, session: Session) -> None:
-        """Away with a prompt of which nobody knows how much arrived: the next one must not be added to it.
-
-        Half a paste leaves the program in the middle of it, where every key is text: it is ended first.
-        """
-        async with session.lane, session.writing:
-            if not session.idle:
-                return
-            tab_id = _tab(session)
-            if (await self._host.terminal.screen(tab_id)).bracketed_paste:
-                await self._host.terminal.write(tab_id, END)
-            # Where no paste was open, a program may take the rest of its end for typed text: then once more.
-            for _ in range(CTRL_C_TRIES):
-                if await self._is_empty_after_ctrl_c(session, tab_id):
-                    return
-            _log.warning("composer_not_cleared", session_id=str(session.id))
-
-    async def _is_empty_after_ctrl_c(self, session: Session, tab_id: str) -> bool:
-        before = await self._last_mark(session)
-        await self._host.terminal.press(tab_id, Key.CTRL_C)
-        if not await self._comes_true(session, lambda s: self._has_new_prompt(s, before), NEW_PROMPT_S):
-            return False
-        await self._host.sleep(SETTLING_S)
-        return session.sighting.over or await self._composer_is_empty(session)
 
     async def report_typed(self, turn: Turn) -> None:
         """The prompt is in the terminal, or may be. Raises ClaimLost."""
@@ -129,8 +101,8 @@ class Prompts:
         async with session.writing:
             await self._host.office.confirm(claim)
             _require_readiness(self._host, session)
-            await self._require_empty_composer(session)
-            await self._await_paste_mode(session)
+            await self._composing.require_empty(session)
+            await self._composing.await_paste_mode(session)
             if begin_by is not None and self._host.clock() > begin_by:
                 raise CommandError(ErrorCode.TIMEOUT, TOO_LATE)
             turn = await self._begin(session, claim, prompt)
@@ -143,12 +115,12 @@ class Prompts:
             echo_ends = await self._row_below_cursor(session)
             turn = replace(turn, entered=True, echo_ends=echo_ends, entered_at=self._host.clock())
             await self._host.keep_turn(session, turn)
-            await self._host.terminal.press(_tab(session), Key.ENTER)
+            await self._host.terminal.press(tab_of(session), Key.ENTER)
             return turn
 
     async def _begin(self, session: Session, claim: Claim, prompt: SendPrompt) -> Turn:
         """The turn is on disk before its first byte is typed: after a crash it is not typed again."""
-        screen = await self._host.terminal.screen(_tab(session))
+        screen = await self._host.terminal.screen(tab_of(session))
         turn = Turn(
             claim=claim,
             number=session.sighting.begun + 1,
@@ -163,55 +135,16 @@ class Prompts:
 
     async def _paste(self, session: Session, text: str) -> None:
         if not self._host.failpoints.is_armed("mid_paste"):
-            await self._host.terminal.paste(_tab(session), text)
+            await self._host.terminal.paste(tab_of(session), text)
             return
-        bracketed = (await self._host.terminal.screen(_tab(session))).bracketed_paste
+        bracketed = (await self._host.terminal.screen(tab_of(session))).bracketed_paste
         data = encode_paste(text, bracketed)
-        await self._host.terminal.write(_tab(session), data[: len(data) // 2])
+        await self._host.terminal.write(tab_of(session), data[: len(data) // 2])
         self._host.failpoints.reach("mid_paste")
-        await self._host.terminal.write(_tab(session), data[len(data) // 2 :])
-
-    async def _require_empty_composer(self, session: Session) -> None:
-        """Right after a prompt appeared the screen may still be drawn: it gets a moment to settle."""
-        if not await self._comes_true(session, self._composer_is_empty, SETTLING_S):
-            raise CommandError(ErrorCode.DRAFT_PRESENT)
-
-    async def _await_paste_mode(self, session: Session) -> None:
-        """zsh draws its prompt first and asks for bracketed paste then; text that came in between would be keys.
-
-        A program that never asks for it gets the text as it is, a moment later.
-        """
-        if session.profile.typing.bracketed_paste:
-            await self._comes_true(session, self._asks_for_bracketed_paste, PASTE_MODE_S)
-
-    async def _comes_true(self, session: Session, holds: Callable[[Session], Awaitable[bool]], seconds: float) -> bool:
-        """Whether it holds now or after one of the next events."""
-        deadline = self._host.clock() + seconds
-        while not await holds(session):
-            left = deadline - self._host.clock()
-            if left <= 0:
-                return False
-            await session.next_event(left)
-        return True
-
-    async def _asks_for_bracketed_paste(self, session: Session) -> bool:
-        return (await self._host.terminal.screen(_tab(session))).bracketed_paste
-
-    async def _composer_is_empty(self, session: Session) -> bool:
-        composer = find_composer(await self._host.terminal.marks(_tab(session)), session.mark_id)
-        return composer is not None and composer.is_empty(await self._host.terminal.screen(_tab(session)))
-
-    async def _last_mark(self, session: Session) -> int:
-        return max((mark.ordinal for mark in await self._host.terminal.marks(_tab(session))), default=0)
-
-    async def _has_new_prompt(self, session: Session, before: int) -> bool:
-        is_new = await self._last_mark(session) > before
-        # The session hears of a mark a moment later than the screen shows it: the next turn is counted from there.
-        has_heard = session.sighting.marks_seen == await self._last_mark(session) and session.idle
-        return session.sighting.over or (is_new and has_heard and await self._composer_is_empty(session))
+        await self._host.terminal.write(tab_of(session), data[len(data) // 2 :])
 
     async def _row_below_cursor(self, session: Session) -> Position:
-        cursor = cursor_of(await self._host.terminal.screen(_tab(session)))
+        cursor = cursor_of(await self._host.terminal.screen(tab_of(session)))
         return Position(cursor.epoch, cursor.line + 1)
 
     async def _see_accepted(self, session: Session, turn: Turn) -> None:
@@ -234,24 +167,21 @@ class Prompts:
 
     async def _report_accepted(self, session: Session, turn: Turn) -> None:
         facts = session.sighting.finished_turn(turn.number) or session.sighting.turn
-        without_start = facts is not None and facts.from_mark == "D"
-        evidence: dict[str, JsonValue] = {"source": "osc133", "mark": "C"}
-        if without_start:
-            evidence = {"source": "osc133", "mark": "D", "without": "C"}
+        evidence = _evidence_of(session, facts)
         async with session.reporting:
             await self._host.office.report_stage(turn.claim, Stage.ACCEPTED, evidence)
             session.reported_executing()
 
     async def _why_not_accepted(self, session: Session) -> str:
         seconds = session.profile.typing.accept_timeout_ms / 1000
-        if await self._composer_is_empty(session):
+        if await self._composing.is_empty(session):
             return f"The program did not say within {seconds:g} s that it took the text."
         return f"The program did not take the text within {seconds:g} s; it still stands in the terminal."
 
     async def _press_enter_again(self, session: Session) -> None:
         async with session.writing:
             if not self._host.stop:
-                await self._host.terminal.press(_tab(session), Key.ENTER)
+                await self._host.terminal.press(tab_of(session), Key.ENTER)
 
     async def _see_ended(self, session: Session, turn: Turn) -> Verdict:
         self._host.failpoints.reach("during_turn")
@@ -305,14 +235,32 @@ class Prompts:
             return {"exit_status": (session.sighting.exit.code if session.sighting.exit else None)}
         duration = (facts.ended or self._host.clock()) - facts.began
         output = session.parting_output or await self._output(session, turn, facts)
-        return {**output, "exit_status": facts.exit_status, "duration_ms": round(duration * 1000)}
+        told = {"exit_status": facts.exit_status} if session.profile.hooks is None else _words_of(facts)
+        return {**output, **told, "duration_ms": round(duration * 1000)}
 
     async def _output(self, session: Session, turn: Turn, facts: TurnFacts) -> Result:
         try:
-            return await turn_output(self._host.terminal, _tab(session), turn, facts)
+            return await turn_output(self._host.terminal, tab_of(session), turn, facts)
         except (TabNotFound, TerminalDied):
             # What the turn printed went with its terminal; that it ended is still to be told.
             return {}
+
+
+def _evidence_of(session: Session, facts: TurnFacts | None) -> Result:
+    """What says that a prompt was accepted."""
+    if session.profile.hooks is not None:
+        return {"source": "hooks", "event": facts.from_mark if facts else None}
+    if facts is not None and facts.from_mark == "D":
+        return {"source": "osc133", "mark": "D", "without": "C"}
+    return {"source": "osc133", "mark": "C"}
+
+
+def _words_of(facts: TurnFacts) -> Result:
+    """What the CLI itself said at the end of a turn."""
+    words: Result = {"last_message": facts.message or ""}
+    if facts.failure is not None:
+        words["failure"] = {"kind": facts.failure.kind, "message": facts.failure.message}
+    return words
 
 
 def _require_readiness(host: Host, session: Session) -> None:
@@ -338,9 +286,3 @@ def _accepted(session: Session, turn: Turn) -> bool:
 
 def _has_ended(session: Session, turn: Turn) -> bool:
     return session.sighting.ended >= turn.number or session.sighting.over
-
-
-def _tab(session: Session) -> str:
-    if session.tab_id is None:
-        raise CommandError(ErrorCode.NOT_READY, "The session has no terminal yet.")
-    return session.tab_id

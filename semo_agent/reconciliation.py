@@ -54,6 +54,7 @@ class Reconciliation:
         await self._close_strays(list(tabs.values()))
         for session_id in records:
             await asyncio.to_thread(self._host.records.remove, session_id)
+        await asyncio.to_thread(self._host.spools.remove_all_but, [session.id for session in self._host.sessions])
         await self._settle_typed({command.id: command for command in begun})
         # Before any end of a session is told: with it ends what waits, and nothing is left to wait in an ended session.
         await self._host.office.give_back()
@@ -70,10 +71,13 @@ class Reconciliation:
             self._remembered.add(session.id)
         else:
             # What the office knows, and what the last marks say. Whose marks they are is not known.
-            session.restore(Sighting(status=row.status, source="adoption", since=self._host.clock()), None)
+            began = row.status is not SessionStatus.CREATING
+            session.restore(Sighting(row.status, source="adoption", since=self._host.clock(), announced=began), None)
         # Marks that an earlier process had read but not kept; those that it had change nothing.
         for mark in await self._host.terminal.marks(tab.tab_id):
             session.observe(mark)
+        session.pid = tab.pid
+        await self._host.read_hooks(session)
         session.reported(_known_of(row))
         self._host.sessions.bind(session, tab.tab_id)
         _log.info("adopted", session_id=str(row.session_id), with_record=record is not None)

@@ -11,10 +11,11 @@ from pydantic import JsonValue
 from semo_agent import detector
 from semo_agent.detector import Sighting
 from semo_agent.errors import Stopping
+from semo_agent.evidence import Evidence
 from semo_agent.office import Claim
 from semo_agent.profiles.profile import Profile
 from semo_agent.stopping import Stop
-from semo_agent.terminals.base import Changed, ExitStatus, Position, TerminalEvent
+from semo_agent.terminals.base import Changed, ExitStatus, MarkSeen, Position
 from semo_office.models import SessionReport, SessionStatus
 
 TITLE_EVERY_S: Final = 1.0
@@ -48,13 +49,15 @@ class Session:
 
     `lane` is held by a prompt from its claim to its acceptance. `writing` covers whatever is typed in one go, so that
     no bytes ever come between. `reporting` keeps reports in the order in which the states were seen, `keeping` does so
-    for the record on disk. `ending` is the reason if we end the program, `parting_output` what its turn had printed.
+    for the record on disk, `spooling` for what hooks told. `pid` is the process that the terminal started, 0: not yet.
+    `ending` is the reason if we end the program, `parting_output` what its turn had printed.
     """
 
     def __init__(self, session_id: UUID, profile: Profile, *, clock: Clock, stop: Stop) -> None:
         self.id = session_id
         self.profile = profile
         self.tab_id: str | None = None
+        self.pid = 0
         self.mark_id: str | None = None
         self.sighting = Sighting(since=clock())
         self.turn: Turn | None = None
@@ -64,6 +67,7 @@ class Session:
         self.writing = asyncio.Lock()
         self.reporting = asyncio.Lock()
         self.keeping = asyncio.Lock()
+        self.spooling = asyncio.Lock()
         self._clock = clock
         self._stop = stop
         self._happened = asyncio.Event()
@@ -90,15 +94,16 @@ class Session:
     @property
     def lasting_facts(self) -> Sighting:
         """What is worth keeping on disk: a title is not, it may change many times a second, and others' marks."""
-        return replace(self.sighting, title="", marks_seen=0)
+        return replace(self.sighting, title="", marks_seen=0, hooks_seen=0)
 
     def restore(self, sighting: Sighting, mark_id: str | None) -> None:
         """Go on from what an earlier process of the agent knew."""
         self.sighting, self.mark_id = sighting, mark_id
 
-    def observe(self, event: TerminalEvent) -> None:
-        """Take in one event of the session's tab."""
-        if not isinstance(event, Changed):
+    def observe(self, event: Evidence) -> None:
+        """Take in one event. Marks in the output of a program that tells its state by hooks are somebody else's."""
+        is_foreign = isinstance(event, MarkSeen) and self.profile.hooks is not None
+        if not isinstance(event, Changed) and not is_foreign:
             self._see(detector.observe(self.sighting, event, now=self._clock(), mark_id=self.mark_id))
         self._tell()
 

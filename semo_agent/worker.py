@@ -13,6 +13,7 @@ from uuid import UUID
 import structlog
 from pydantic import ValidationError
 
+from semo_agent.composing import Composing
 from semo_agent.errors import AlreadyTyped, ClaimLost, Stopping, TabNotFound, TerminalDied, TerminalError
 from semo_agent.host import Host
 from semo_agent.keystrokes import Keystrokes
@@ -51,11 +52,12 @@ class Worker:
     """The commands of one host."""
 
     def __init__(self, host: Host, tasks: Tasks) -> None:
-        self.lifecycle = Lifecycle(host)
+        self._composing = Composing(host)
+        self.lifecycle = Lifecycle(host, self._composing)
         self._host = host
         self._tasks = tasks
-        self._keystrokes = Keystrokes(host)
-        self._prompts = Prompts(host, self._keystrokes)
+        self._keystrokes = Keystrokes(host, self._composing)
+        self._prompts = Prompts(host, self._keystrokes, self._composing)
         self._claims: deque[UUID] = deque(maxlen=CLAIMS_KNOWN)
         self._in_hand: dict[UUID, _Hand] = {}
         self._handlers: Mapping[CommandType, Handler] = {
@@ -129,7 +131,7 @@ class Worker:
 
     async def _clear_composer(self, session: Session) -> None:
         try:
-            await self._prompts.clear_composer(session)
+            await self._composing.clear(session)
         except (TerminalError, Stopping) as err:
             _log.warning("composer_not_cleared", session_id=str(session.id), error=type(err).__name__)
 

@@ -13,8 +13,10 @@ from semo_office.jobs import DueJob, JobService
 from semo_office.leadership import DEPOSED, Leadership, Term
 from semo_office.link import Hint, Link, LinkState
 from semo_office.models import Job, JobStatus
-from semo_office.orchestrator import SessionOrchestrator
+from semo_office.orchestrator import ProfileCatalog, SessionOrchestrator
+from semo_office.pool import SessionPoolManager
 from semo_office.stopping import Stop, Tasks, rings
+from semo_office.upkeep import Upkeep
 
 JOBS_AT_ONCE: Final = 4
 POLL_LIVE_S: Final = 15.0
@@ -33,11 +35,13 @@ class Controller:
         office_id: UUID,
         instance: UUID,
         *,
+        profiles: ProfileCatalog,
         stop: Stop,
         clock: Callable[[], float],
         note: Callable[[], None],
     ) -> None:
         self._link = link
+        self._profiles = profiles
         self._office_id = office_id
         self._leadership = Leadership(link, office_id, instance, stop=stop, clock=clock)
         self._note = note
@@ -57,7 +61,12 @@ class Controller:
     async def _lead(self, term: Term) -> None:
         tasks = Tasks(term.over)
         tasks.start(f"lease of office {self._office_id}", self._keep(term))
-        tasks.start(f"jobs of office {self._office_id}", Assignments(self._link, term, tasks).run())
+        pool = SessionPoolManager(self._link)
+        upkeep = Upkeep(self._link, term, pool)
+        assignments = Assignments(self._link, pool, self._profiles, term, tasks)
+        tasks.start(f"jobs of office {self._office_id}", assignments.run())
+        tasks.start(f"spares of office {self._office_id}", upkeep.refill())
+        tasks.start(f"idle sessions of office {self._office_id}", upkeep.clean_up())
         await term.over.wait()
         await tasks.settle(SETTLE_S)
         # After its last write: a lease that is left early would let two write.
@@ -78,12 +87,14 @@ class Controller:
 class Assignments:
     """The jobs of one term. A hint only says "look"; whatever woke it, the same loop looks at what is open."""
 
-    def __init__(self, link: Link, term: Term, tasks: Tasks) -> None:
+    def __init__(
+        self, link: Link, pool: SessionPoolManager, profiles: ProfileCatalog, term: Term, tasks: Tasks
+    ) -> None:
         self._link = link
         self._term = term
         self._tasks = tasks
         self._jobs = JobService(link)
-        self._orchestrator = SessionOrchestrator(self._jobs, AgentService(link), term)
+        self._orchestrator = SessionOrchestrator(pool, self._jobs, AgentService(link), profiles, term)
         self._running: set[UUID] = set()
         self._bell = asyncio.Event()
 

@@ -11,23 +11,43 @@ from semo_office.dispatcher import typeable
 from semo_office.errors import ErrorCode
 from semo_office.leadership import Term
 from semo_office.link import Link, among, eq, gt
-from semo_office.models import AgentCommand, AttemptStatus, Job, JobAttempt, JobStatus
+from semo_office.models import AgentCommand, AttemptStatus, CommandType, Job, JobAttempt, JobStatus
 
 _IDS: Final = uuid5(NAMESPACE_URL, "semo:job-attempt")
 
 
 class NewJob(BaseModel):
-    """What an operator asks for. The client makes the id: adding it again after a lost answer does no harm."""
+    """What an operator asks for. The client makes the id: adding it again after a lost answer does no harm.
+
+    `role` None: that of `agent_id`. `profile` None: the one of whoever does it, else shell. `turn_limit_ms` None: the
+    server's own limit. `any_role`: also a role that nobody has. `name`: under which a refusal speaks of it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     id: UUID = Field(default_factory=uuid4)
     office_id: UUID
-    role: str
+    role: str | None = None
     title: str
     description: str
     depends_on: tuple[UUID, ...] = ()
     priority: int = 100
+    profile: str | None = None
+    turn_limit_ms: int | None = None
+    agent_id: UUID | None = None
+    any_role: bool = False
+    name: str | None = None
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """An element of `create_jobs`. Raises CommandError(INVALID_PAYLOAD) for a text that can't be sent."""
+        where = f" of {self.name}" if self.name else ""
+        texts: dict[str, JsonValue] = {
+            "title": typeable(self.title, f"title{where}"),
+            "description": typeable(self.description, f"description{where}"),
+        }
+        if self.role is not None:
+            texts["role"] = typeable(self.role, f"role{where}")
+        return {**self.model_dump(mode="json", exclude_none=True, exclude={"office_id"}), **texts}
 
 
 class DueJob(BaseModel):
@@ -44,13 +64,18 @@ class Verdict(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    status: Literal[AttemptStatus.DONE, AttemptStatus.FAILED, AttemptStatus.CANCELLED]
+    status: Literal[AttemptStatus.DONE, AttemptStatus.FAILED, AttemptStatus.NEEDS_REVIEW, AttemptStatus.CANCELLED]
     error: ErrorCode | None = None
     reason: str | None = None
     evidence: dict[str, JsonValue] = Field(default_factory=dict)
+    may_still_run: bool = False
+    """What the attempt began may go on in its session: it is not begun again beside it."""
 
+
+Review = Literal["done", "failed", "retry"]
 
 _OPEN: Final = TypeAdapter(list[DueJob])
+_JOBS: Final = TypeAdapter(list[Job])
 
 
 def prompt_id_of(attempt: JobAttempt) -> UUID:
@@ -66,6 +91,11 @@ def creation_id_of(attempt: JobAttempt) -> UUID:
 def new_session_id_of(attempt: JobAttempt) -> UUID:
     """The session that is made when no other is idle."""
     return _derived(attempt, "session")
+
+
+def ending_id_of(attempt: JobAttempt) -> UUID:
+    """The command that ends the attempt's session."""
+    return _derived(attempt, "terminate")
 
 
 def _derived(attempt: JobAttempt, what: str) -> UUID:
@@ -89,20 +119,19 @@ class JobService:
 
     async def add_job(self, job: NewJob) -> Job:
         """Raises CommandError(INVALID_PAYLOAD) also for a dependency that is not in the office."""
-        row = await self._link.rpc(
-            "create_job",
-            {
-                "p_id": str(job.id),
-                "p_office_id": str(job.office_id),
-                "p_role": typeable(job.role, "role"),
-                "p_title": typeable(job.title, "title"),
-                "p_description": typeable(job.description, "description"),
-                "p_depends_on": [str(job_id) for job_id in job.depends_on],
-                "p_priority": job.priority,
-            },
-            retry=True,
+        [added] = await self.add_jobs(job.office_id, [job])
+        return added
+
+    async def add_jobs(self, office_id: UUID, jobs: Sequence[NewJob]) -> list[Job]:
+        """All or none; they may wait for one another, in any order.
+
+        Raises CommandError: INVALID_PAYLOAD for what can't be a job, an unknown role or dependency, and for jobs that
+        would wait for one another for ever; CONFLICT for an archived office and a dependency that failed.
+        """
+        rows = await self._link.rpc(
+            "create_jobs", {"p_office_id": str(office_id), "p_jobs": [job.to_json() for job in jobs]}, retry=True
         )
-        return Job.model_validate(row)
+        return _JOBS.validate_python(rows)
 
     async def cancel_job(self, job_id: UUID) -> Job:
         """A job that runs is stopped by the leader; until then it is `processing`. Raises CommandError(CONFLICT)."""
@@ -112,6 +141,12 @@ class JobService:
         """Begin a new round of a job that failed or was cancelled. Raises CommandError(CONFLICT)."""
         # Not repeated: of two, the second would be refused.
         return Job.model_validate(await self._link.rpc("retry_job", {"p_id": str(job_id)}))
+
+    async def review_job(self, job_id: UUID, verdict: Review, note: str | None = None) -> Job:
+        """A person's word on a job that needs it; the note is in the next prompt. Raises CommandError(CONFLICT)."""
+        return Job.model_validate(
+            await self._link.rpc("review_job", {"p_id": str(job_id), "p_verdict": verdict, "p_note": note})
+        )
 
     async def get_job(self, job_id: UUID) -> Job | None:
         """None: there is no such job, or none that the caller may see."""
@@ -130,6 +165,16 @@ class JobService:
         rows = await self._link.select("job_attempts", filters=[eq("job_id", job_id)], order=["attempt"])
         return [JobAttempt.model_validate(row) for row in rows]
 
+    async def get_last_attempts(self, job_ids: Sequence[UUID]) -> dict[UUID, JobAttempt]:
+        """The last try of each of these jobs that was tried."""
+        rows = await self._link.select("job_attempts", filters=[among("job_id", job_ids)], order=["attempt"])
+        return {attempt.job_id: attempt for attempt in map(JobAttempt.model_validate, rows)}
+
+    async def get_jobs_by_id(self, job_ids: Sequence[UUID]) -> list[Job]:
+        """Those of them that there are, oldest first."""
+        rows = await self._link.select("job_queue", filters=[among("id", job_ids)], order=["created_at", "id"])
+        return [Job.model_validate(row) for row in rows]
+
     async def is_led(self, office_id: UUID) -> bool:
         """Whether a server runs the office's jobs now, by the office's clock."""
         rows = await self._link.select("office_leases", filters=[eq("office_id", office_id), gt("expires_at", "now")])
@@ -145,18 +190,9 @@ class JobService:
         """The attempt that runs, else a new one. Raises CommandError(CONFLICT): the job is not ready any more."""
         return JobAttempt.model_validate(await self._lead("begin_attempt", term, {"p_job_id": str(job_id)}))
 
-    async def acquire_session(self, term: Term, attempt: JobAttempt, profile: str) -> UUID:
-        """A session for this attempt alone; one with the id `new_session_id_of(attempt)` is yet to be created."""
-        row = await self._lead(
-            "acquire_session",
-            term,
-            {
-                "p_attempt_id": str(attempt.id),
-                "p_profile": profile,
-                "p_new_session_id": str(new_session_id_of(attempt)),
-            },
-        )
-        return UUID(str(row))
+    async def get_nonce(self, term: Term, attempt: JobAttempt) -> str:
+        """The word that only this attempt's prompt has: a CLI that repeats it at the end says that the job is done."""
+        return str(await self._lead("attempt_nonce", term, {"p_attempt_id": str(attempt.id)}))
 
     async def finish_attempt(
         self, term: Term, attempt: JobAttempt, verdict: Verdict, *, retry_in_ms: int | None = None
@@ -197,6 +233,8 @@ class JobCommands(CommandRepository):
 
     async def create_command(self, command: NewCommand) -> AgentCommand:
         """Raises CommandError: SUPERSEDED, CANCELLED for a prompt of a job that was cancelled."""
+        if command.command_type is CommandType.TERMINATE:
+            return await self._end_session(command)
         row = await self._link.rpc(
             "create_job_command",
             {
@@ -208,6 +246,14 @@ class JobCommands(CommandRepository):
                 "p_session_id": str(command.session_id),
                 "p_start_by_ms": command.start_by_ms,
             },
+            retry=True,
+        )
+        return AgentCommand.model_validate(row)
+
+    async def _end_session(self, command: NewCommand) -> AgentCommand:
+        row = await self._link.rpc(
+            "end_attempt_session",
+            {**self._term.to_json(), "p_attempt_id": str(self._attempt_id), "p_id": str(command.id)},
             retry=True,
         )
         return AgentCommand.model_validate(row)

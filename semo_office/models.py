@@ -69,10 +69,19 @@ class Confidence(StrEnum):
     LOW = "low"
 
 
+class PoolState(StrEnum):
+    """`kept`: it has held a conversation, which a person may want to read."""
+
+    SPARE = "spare"
+    IN_USE = "in_use"
+    KEPT = "kept"
+
+
 class Office(Record):
     id: UUID
     name: str
     repo_path: str
+    archived_at: datetime | None = None
     version: int
 
 
@@ -92,6 +101,20 @@ class OfficeHost(Record):
     max_sessions: int
 
 
+class HostProfile(Record):
+    """A program that a host can run in a session. `cli_version` None: not known.
+
+    `job_prompt`: a job's description as it is, or a briefing around it. `done_by`: what says that a job is done.
+    """
+
+    host_id: UUID
+    name: str
+    description: str = ""
+    cli_version: str | None = None
+    job_prompt: Literal["verbatim", "briefing"]
+    done_by: Literal["exit_status", "nonce"]
+
+
 class Lease(Record):
     host_id: UUID
     instance_id: UUID
@@ -99,7 +122,10 @@ class Lease(Record):
 
 
 class SessionInfo(Record):
-    """One terminal with one CLI. `status` is the agent's word, with what it rests on."""
+    """One terminal with one CLI. `status` is the agent's word, with what it rests on.
+
+    `pool_state` is the pool's; None: a person's own session.
+    """
 
     session_id: UUID
     office_id: UUID
@@ -119,6 +145,9 @@ class SessionInfo(Record):
     exit_status: int | None = None
     exit_signal: int | None = None
     active_turn_command_id: UUID | None = None
+    pool_state: PoolState | None = None
+    dismissed_at: datetime | None = None
+    cli_version: str | None = None
     created_at: datetime
     last_activity_at: datetime
     ended_at: datetime | None = None
@@ -191,7 +220,11 @@ class JobStatus(StrEnum):
 
 
 class Job(Record):
-    """Work with a goal. A lower `priority` goes first; `error` and `reason` say why it failed."""
+    """Work with a goal. A lower `priority` goes first; `error` and `reason` say why it failed.
+
+    `profile` is the CLI that does it; `turn_limit_ms` None: the server's own limit. `cancelled_for`: the job whose
+    failure cancelled this one, None: somebody did. `review_note`: what a person said of the last turn.
+    """
 
     id: UUID
     office_id: UUID
@@ -203,8 +236,14 @@ class Job(Record):
     status: JobStatus
     depends_on: tuple[UUID, ...] = ()
     priority: int
+    profile: str = "shell"
+    turn_limit_ms: int | None = None
+    branch_name: str | None = None
     error: ErrorCode | None = None
     reason: str | None = None
+    cancelled_for: UUID | None = None
+    review_note: str | None = None
+    reviewed_at: datetime | None = None
     cancel_requested_at: datetime | None = None
     created_by: UUID
     created_at: datetime
@@ -217,6 +256,7 @@ class AttemptStatus(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    NEEDS_REVIEW = "needs_review"
     CANCELLED = "cancelled"
 
 
@@ -251,13 +291,15 @@ class AgentPersona(Record):
 
 
 class OfficeAgent(Record):
-    """A member of the team."""
+    """A member of the team. `profile`: the CLI of its jobs, None: shell. One that was removed is there to be read."""
 
     id: UUID
     office_id: UUID
     persona_id: UUID | None = None
     role: str
     name: str
+    profile: str | None = None
+    deleted_at: datetime | None = None
     status: Literal["idle", "working", "blocked", "error"]
     current_task: str | None = None
 

@@ -1,12 +1,13 @@
 """Offices, and the hosts that serve them."""
 
+from collections.abc import Sequence
 from typing import Literal
 from uuid import UUID, uuid4
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from semo_office.link import Link, among, eq, is_null
-from semo_office.models import AgentHost, Lease, Office, OfficeHost
+from semo_office.models import AgentHost, HostProfile, Lease, Office, OfficeHost
 
 Terminal = Literal["auto", "pty", "tmux", "iterm2"]
 
@@ -86,6 +87,18 @@ class OfficeStore:
         )
         return OfficeHost.model_validate(row)
 
+    async def archive_office(self, office_id: UUID) -> Office:
+        """Called by an admin: it is there to be read from now on. Raises CommandError(CONFLICT) while jobs run."""
+        return Office.model_validate(
+            await self._link.rpc("archive_office", {"p_office_id": str(office_id)}, retry=True)
+        )
+
+    async def restore_office(self, office_id: UUID) -> Office:
+        """Called by an admin: an archived office takes jobs, sessions and prompts again."""
+        return Office.model_validate(
+            await self._link.rpc("restore_office", {"p_office_id": str(office_id)}, retry=True)
+        )
+
     async def admit_server(self, office_id: UUID, user_id: UUID) -> None:
         """Called by an admin: this user's `semo serve` may lead it. Raises CommandError(FORBIDDEN, CONFLICT)."""
         await self._link.rpc("admit_server", {"p_office_id": str(office_id), "p_user_id": str(user_id)}, retry=True)
@@ -113,6 +126,17 @@ class OfficeStore:
             for place in places
             if place.host_id in hosts
         ]
+
+    async def report_profiles(self, instance: UUID, profiles: Sequence[HostProfile]) -> None:
+        """All profiles of the calling host, in place of those before. Raises CommandError(FORBIDDEN, SUPERSEDED)."""
+        rows: list[JsonValue] = [profile.model_dump(mode="json", exclude={"host_id"}) for profile in profiles]
+        await self._link.rpc("report_profiles", {"p_instance": str(instance), "p_profiles": rows}, retry=True)
+
+    async def profiles(self, office_id: UUID) -> list[HostProfile]:
+        """What can be run on the hosts that serve the office, host by host."""
+        hosts = [placed.host.id for placed in await self.hosts(office_id)]
+        rows = await self._link.select("host_profiles", filters=[among("host_id", hosts)], order=["host_id", "name"])
+        return [HostProfile.model_validate(row) for row in rows]
 
     async def offices_of_host(self, host_id: UUID) -> list[OfficeHost]:
         """Where this host serves; the agent's list of offices to listen to."""

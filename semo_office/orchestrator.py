@@ -1,77 +1,55 @@
-"""From a job that is ready to one that is done: its session, its prompt, and what came of it."""
+"""From a job that is ready to one that is done."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Final, Never
+from typing import Final, Protocol
 from uuid import UUID
 
 import structlog
-from pydantic import JsonValue
 
 from semo_office.agents import AgentService
+from semo_office.background import BackgroundReader
 from semo_office.breaker import BreakerGate
-from semo_office.commands import Outcome
-from semo_office.dispatcher import CommandDispatcher
+from semo_office.briefing import Background, write_briefing
 from semo_office.errors import CommandError, ErrorCode
-from semo_office.jobs import JobService, Verdict, creation_id_of, new_session_id_of, prompt_id_of
-from semo_office.leadership import DEPOSED, Term
-from semo_office.models import (
-    AgentCommandResult,
-    AttemptStatus,
-    CommandStatus,
-    CreateSession,
-    Job,
-    JobAttempt,
-    JobStatus,
-    OfficeAgent,
-)
-from semo_office.stopping import first_of
+from semo_office.execution import Execution
+from semo_office.jobs import JobService, Verdict
+from semo_office.leadership import Term
+from semo_office.models import HostProfile, Job, JobAttempt, JobStatus, OfficeAgent
+from semo_office.pool import SessionPoolManager
+from semo_office.verdict import pause_before_retry, verdict_of
 
-PROFILE: Final = "shell"
-TURN_LIMIT_MS: Final = 60 * 60 * 1000
-SATURATED_S: Final = 3.0
-CANCEL_S: Final = 10.0
-CANCEL_AGAIN_S: Final = 1.0
-EVIDENCE_LINES: Final = 20
-EVIDENCE_CHARACTERS: Final = 4_000
-_MEASURED: Final[tuple[str, ...]] = ("exit_status", "duration_ms")
-
-# Nothing was begun, and it may be possible later: it does not count as a failure.
-SATURATED: Final = frozenset({ErrorCode.POOL_EXHAUSTED, ErrorCode.HOST_OFFLINE, ErrorCode.BREAKER_OPEN})
+# What every host can start, whether it says so or not.
+SHELL: Final = HostProfile(host_id=UUID(int=0), name="shell", job_prompt="verbatim", done_by="exit_status")
 
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True)
-class Retry:
-    """How often one failure is tried again in a round, and after which pause; each next pause is twice as long."""
+class ProfileCatalog(Protocol):
+    """What the hosts of an office can start."""
 
-    times: int
-    pause_ms: int = 0
-
-
-RETRIES: Final[dict[ErrorCode, Retry]] = {
-    ErrorCode.LAUNCH_FAILED: Retry(3, 2_000),
-    ErrorCode.TERMINAL_UNAVAILABLE: Retry(3, 2_000),
-    ErrorCode.HOST_OFFLINE: Retry(3, 2_000),
-    # In these three cases the prompt was not typed.
-    ErrorCode.DRAFT_PRESENT: Retry(3, 2_000),
-    ErrorCode.NOT_READY: Retry(3, 2_000),
-    ErrorCode.SESSION_BLOCKED: Retry(3, 2_000),
-    ErrorCode.SESSION_EXITED: Retry(1),
-    ErrorCode.TIMEOUT: Retry(1),
-}
+    async def profiles(self, office_id: UUID) -> list[HostProfile]:
+        """One for each host and profile. Raises LinkError."""
+        ...
 
 
 class SessionOrchestrator:
     """Executes the jobs of one term. Every step can be done again: the next leader goes on where this one ended."""
 
-    def __init__(self, jobs: JobService, agents: AgentService, term: Term) -> None:
+    def __init__(
+        self,
+        pool: SessionPoolManager,
+        jobs: JobService,
+        agents: AgentService,
+        profiles: ProfileCatalog,
+        term: Term,
+    ) -> None:
+        self._pool = pool
         self._jobs = jobs
         self._agents = agents
+        self._profiles = profiles
         self._term = term
+        self._reader = BackgroundReader(jobs, agents)
         self._gate = BreakerGate(jobs.clock)
         self._cancels: dict[UUID, asyncio.Event] = {}
 
@@ -84,7 +62,7 @@ class SessionOrchestrator:
         try:
             attempt = await self._begin(job)
             if attempt is not None:
-                await self._run(job, attempt, cancelled)
+                await self.handle_job_completion(job, attempt, await self._verdict(job, attempt, cancelled))
         finally:
             del self._cancels[job.id]
 
@@ -93,9 +71,12 @@ class SessionOrchestrator:
         if (cancelled := self._cancels.get(job_id)) is not None:
             cancelled.set()
 
-    def build_prompt(self, job: Job, agent: OfficeAgent | None) -> str:
-        """What is sent to the session. A shell gets the description as it is; who does it makes no difference."""
-        return job.description
+    def build_prompt(self, job: Job, agent: OfficeAgent | None, background: Background | None = None) -> str:
+        """What is sent to the session. A shell gets the description as it is, a CLI a briefing of its background.
+
+        Raises CommandError(INVALID_PAYLOAD): it would be too long.
+        """
+        return job.description if background is None else write_briefing(job, agent, background)
 
     async def handle_job_completion(self, job: Job, attempt: JobAttempt, verdict: Verdict) -> None:
         """Write down what became of the attempt; the office makes ready what waited for the job."""
@@ -125,183 +106,30 @@ class SessionOrchestrator:
         _log.info("attempt_begun", job_id=str(job.id), attempt=attempt.attempt, resumed=resumed)
         return attempt
 
-    async def _run(self, job: Job, attempt: JobAttempt, cancelled: asyncio.Event) -> None:
+    async def _verdict(self, job: Job, attempt: JobAttempt, cancelled: asyncio.Event) -> Verdict:
+        profile = await self._profile_of(job)
+        if profile is None and attempt.command_id is None:
+            sentence = f"No host of this office has the profile {job.profile}. Add it there, and start its agent again."
+            return verdict_of(ErrorCode.LAUNCH_FAILED, sentence)
+        nonce = await self._nonce(attempt, profile)
+        execution = Execution(self._jobs, self._pool, self._gate, self._term, job, attempt, cancelled)
+        return await execution.run(partial(self._compose, job, attempt, profile, nonce), nonce)
+
+    async def _profile_of(self, job: Job) -> HostProfile | None:
+        reported = await self._term.patiently(lambda: self._profiles.profiles(job.office_id))
+        found = [profile for profile in reported if profile.name == job.profile]
+        return found[0] if found else SHELL if job.profile == SHELL.name else None
+
+    async def _nonce(self, attempt: JobAttempt, profile: HostProfile | None) -> str | None:
+        """Of a profile that is not there any more nobody knows what says that a job is done: a person decides."""
+        if profile is not None and profile.done_by == "exit_status":
+            return None
+        return await self._term.patiently(lambda: self._jobs.get_nonce(self._term, attempt))
+
+    async def _compose(self, job: Job, attempt: JobAttempt, profile: HostProfile | None, nonce: str | None) -> str:
         agent_id = job.agent_id
         agent = await self._term.patiently(lambda: self._agents.get_agent(agent_id)) if agent_id else None
-        execution = _Execution(self._jobs, self._term, job, attempt, cancelled, self._gate)
-        await self.handle_job_completion(job, attempt, await execution.run(self.build_prompt(job, agent)))
-
-
-class _Execution:
-    """One attempt."""
-
-    def __init__(
-        self,
-        jobs: JobService,
-        term: Term,
-        job: Job,
-        attempt: JobAttempt,
-        cancelled: asyncio.Event,
-        gate: BreakerGate,
-    ) -> None:
-        self._jobs = jobs
-        self._term = term
-        self._job = job
-        self._attempt = attempt
-        self._cancelled = cancelled
-        self._commands = jobs.commands(term, attempt)
-        self._dispatcher = CommandDispatcher(self._commands, term.office_id, gate)
-
-    async def run(self, prompt: str) -> Verdict:
-        """Raises TermEnded, and CommandError(SUPERSEDED) when another server leads."""
-        try:
-            return judge(await self._prompt_result(prompt))
-        except CommandError as err:
-            if err.code is ErrorCode.SUPERSEDED:
-                raise
-            return _verdict_of(err.code, str(err))
-
-    async def _prompt_result(self, prompt: str) -> AgentCommandResult:
-        attempt = self._attempt
-        if attempt.command_id is not None and attempt.session_id is not None:
-            # The leader before has sent it: it is followed, whatever became of its session.
-            return await self._follow(attempt.session_id)
-        session_id = await self._ready_session()
-        await self._send(session_id, prompt)
-        return await self._follow(session_id)
-
-    async def _send(self, session_id: UUID, prompt: str) -> None:
-        """As soon as the breaker of its CLI lets it pass."""
-        while True:
-            try:
-                await self._term.patiently(partial(self._dispatch_prompt, session_id, prompt))
-            except CommandError as err:
-                if err.code is not ErrorCode.BREAKER_OPEN:
-                    raise
-                _log.info("paused", job_id=str(self._job.id), error=err.code)
-            else:
-                return
-            await self._pause()
-
-    async def _dispatch_prompt(self, session_id: UUID, prompt: str) -> Outcome:
-        return await self._dispatcher.dispatch_send_prompt(
-            session_id,
-            prompt,
-            turn_limit_ms=TURN_LIMIT_MS,
-            job_profile=PROFILE,
-            command_id=prompt_id_of(self._attempt),
-        )
-
-    async def _ready_session(self) -> UUID:
-        """An idle session of the role, else a new one, as soon as the hosts have room for it."""
-        while True:
-            session_id = await self._term.patiently(
-                lambda: self._jobs.acquire_session(self._term, self._attempt, PROFILE)
-            )
-            if session_id != new_session_id_of(self._attempt):
-                return session_id
-            try:
-                await self._term.patiently(partial(self._create, session_id))
-            except CommandError as err:
-                if err.code not in SATURATED:
-                    raise
-                _log.info("no_room", job_id=str(self._job.id), error=err.code)
-            else:
-                return await self._see_created(session_id)
-            await self._pause()
-
-    async def _create(self, session_id: UUID) -> Outcome:
-        request = CreateSession(profile=PROFILE, role=self._job.role)
-        return await self._dispatcher.dispatch_create_session(
-            request, session_id=session_id, command_id=creation_id_of(self._attempt)
-        )
-
-    async def _see_created(self, session_id: UUID) -> UUID:
-        created = await first_of(
-            self._result(creation_id_of(self._attempt)), self._term.ended(), self._raise_when_cancelled()
-        )
-        if not created.success:
-            raise CommandError(created.error or ErrorCode.LAUNCH_FAILED, created.message)
-        return session_id
-
-    async def _follow(self, session_id: UUID) -> AgentCommandResult:
-        return await first_of(
-            self._result(prompt_id_of(self._attempt)), self._term.ended(), self._interrupt_when_cancelled(session_id)
-        )
-
-    async def _result(self, command_id: UUID) -> AgentCommandResult:
-        outcome = await self._term.patiently(
-            lambda: self._dispatcher.wait_for_outcome(command_id, None, until_input=False)
-        )
-        if outcome.result is None:
-            raise CommandError(ErrorCode.CONFLICT, f"The command {command_id} has finished without a result.")
-        return outcome.result
-
-    async def _interrupt_when_cancelled(self, session_id: UUID) -> Never:
-        """Again and again: the first one may come before the prompt is typed, and then stops nothing."""
-        await self._cancelled.wait()
-        while True:
-            if await self._prompt_has_begun():
-                await self._interrupt(session_id)
-            await self._term.pause(CANCEL_AGAIN_S)
-
-    async def _prompt_has_begun(self) -> bool:
-        """One that nobody had claimed was taken back with the cancel: a Ctrl-C would be for what comes after it."""
-        prompt = await self._term.patiently(lambda: self._commands.get_command(prompt_id_of(self._attempt)))
-        return prompt is not None and prompt.status is CommandStatus.PROCESSING
-
-    async def _interrupt(self, session_id: UUID) -> None:
-        try:
-            await self._term.patiently(lambda: self._dispatcher.dispatch_cancel(session_id, timeout=CANCEL_S))
-        except CommandError as err:
-            if err.code in DEPOSED:
-                raise
-            _log.info("not_interrupted", job_id=str(self._job.id), error=err.code)
-
-    async def _raise_when_cancelled(self) -> Never:
-        await self._cancelled.wait()
-        raise CommandError(ErrorCode.CANCELLED)
-
-    async def _pause(self) -> None:
-        await first_of(self._term.pause(SATURATED_S), self._raise_when_cancelled())
-
-
-def judge(result: AgentCommandResult) -> Verdict:
-    """What the end of a shell's turn says of the job: done with exit status 0, and with nothing else."""
-    facts = result.result or {}
-    evidence = _evidence(facts)
-    if not result.success:
-        return _verdict_of(result.error, result.message, evidence)
-    exit_status = facts.get("exit_status")
-    if exit_status == 0:
-        return Verdict(status=AttemptStatus.DONE, evidence=evidence)
-    reason = "It ended without an exit status." if exit_status is None else f"exit {exit_status}"
-    return Verdict(status=AttemptStatus.FAILED, reason=reason, evidence=evidence)
-
-
-def pause_before_retry(verdict: Verdict, attempts: Sequence[JobAttempt]) -> int | None:
-    """ms until the job is tried again; None: not by itself. `attempts`: all of the job, this one the last."""
-    if verdict.status is not AttemptStatus.FAILED or verdict.error is None or not attempts:
-        return None
-    this = attempts[-1]
-    if verdict.error is ErrorCode.TIMEOUT and this.command_id is not None:
-        # A turn that took too long may still be at work; a session that did not start is not.
-        return None
-    same = [each for each in attempts[:-1] if each.round == this.round and each.error is verdict.error]
-    retry = RETRIES.get(verdict.error, Retry(0))
-    return retry.pause_ms * 2 ** len(same) if len(same) < retry.times else None
-
-
-def _verdict_of(code: ErrorCode | None, reason: str | None, evidence: dict[str, JsonValue] | None = None) -> Verdict:
-    status = AttemptStatus.CANCELLED if code is ErrorCode.CANCELLED else AttemptStatus.FAILED
-    return Verdict(status=status, error=code, reason=reason, evidence=evidence or {})
-
-
-def _evidence(facts: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    kept: dict[str, JsonValue] = {name: facts[name] for name in _MEASURED if name in facts}
-    output = facts.get("output")
-    return {**kept, "output": _last_lines(output)} if isinstance(output, str) else kept
-
-
-def _last_lines(output: str) -> str:
-    return "\n".join(output.split("\n")[-EVIDENCE_LINES:])[-EVIDENCE_CHARACTERS:]
+        if profile is None or profile.job_prompt == "verbatim":
+            return self.build_prompt(job, agent)
+        background = await self._term.patiently(lambda: self._reader.read(job, attempt, agent, nonce))
+        return self.build_prompt(job, agent, background)

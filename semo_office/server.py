@@ -142,6 +142,7 @@ class Server:
                     self._link,
                     office_id,
                     self._record.instance_id,
+                    profiles=self._offices,
                     stop=self._stop,
                     clock=time.monotonic,
                     note=self._changed.set,

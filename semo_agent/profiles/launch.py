@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from semo_agent.hooks.spool import Spool
 from semo_agent.profiles.profile import Profile
 
 # Words about the terminal that the agent itself was started in; the session has its own.
@@ -26,9 +27,16 @@ class Launched:
     mark_id: str | None
 
 
-def prepare_launch(profile: Profile, session_id: str, own_environment: Mapping[str, str]) -> Launched:
-    """The program of a profile. own_environment: the user's; nothing of it that speaks to SEMO is passed on."""
+def prepare_launch(profile: Profile, session_id: str, own_environment: Mapping[str, str], spool: Spool) -> Launched:
+    """The program of a profile, with its hooks attached. Blocking.
+
+    own_environment: the user's; nothing of it that speaks to SEMO is passed on. spool: where hooks put their events.
+    """
     env = program_environment(own_environment, session_id) | profile.launch.env
+    if profile.hooks is not None:
+        attached = spool.attach(profile.hooks)
+        argv = (*profile.launch.argv, profile.hooks.settings_argument, str(spool.settings))
+        return Launched(argv, env | dict(attached), None)
     if profile.launch.integration is None:
         return Launched(tuple(profile.launch.argv), env, None)
     mark_id = secrets.token_hex(8)

@@ -10,6 +10,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from semo_agent.errors import ProfileError, UnknownProfile
+from semo_agent.profiles.hooks import HookRules
+from semo_agent.profiles.screen import ScreenRules
+from semo_agent.terminals.base import Key
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
@@ -21,9 +24,13 @@ class _Section(BaseModel):
 
 
 class Launch(_Section):
-    """What to start: a program of its own (`argv`), or the user's shell with our marks (`integration`)."""
+    """What to start: a program of its own (`argv`), or the user's shell with our marks (`integration`).
+
+    `version_argv`: prints the program's version.
+    """
 
     argv: list[str] = Field(default_factory=list)
+    version_argv: list[str] = Field(default_factory=list)
     integration: Literal["shell"] | None = None
     env: dict[str, str] = Field(default_factory=dict)
 
@@ -35,18 +42,34 @@ class Launch(_Section):
 
 
 class EvidenceRules(_Section):
-    """What tells the state of the program. `osc133`: it marks prompt, composer, output and exit status itself."""
+    """What tells the state of the program.
 
-    source: Literal["osc133"]
+    `osc133`: it marks prompt, composer, output and exit status itself. `hooks`: it runs a command at each event of its
+    life, and the live screen shows when it can be typed to.
+    """
+
+    source: Literal["osc133", "hooks"]
 
 
 class Typing(_Section):
-    """How a prompt is typed. All times in ms. `bracketed_paste`: the program asks for it at its prompt; await that."""
+    """How a prompt is typed. All times in ms. `bracketed_paste`: the program asks for it at its prompt; await that.
+
+    `interrupt_key` stops a turn, `clear_key` empties the composer.
+    """
 
     enter_gap_ms: Milliseconds = 50
     accept_timeout_ms: Milliseconds = 10_000
     retry_enter: bool = False
     bracketed_paste: bool = False
+    interrupt_key: Key = Field(default=Key.CTRL_C, strict=False)
+    clear_key: Key = Field(default=Key.CTRL_C, strict=False)
+
+
+class JobRules(_Section):
+    """How a job is given to the program, and what says that it is done."""
+
+    prompt: Literal["verbatim", "briefing"] = "verbatim"
+    done_by: Literal["exit_status", "nonce"] = "exit_status"
 
 
 class Limits(_Section):
@@ -64,7 +87,21 @@ class Profile(_Section):
     launch: Launch
     evidence: EvidenceRules
     typing: Typing = Field(default_factory=Typing)
+    job: JobRules = Field(default_factory=JobRules)
     limits: Limits = Field(default_factory=Limits)
+    hooks: HookRules | None = None
+    screen: ScreenRules | None = None
+
+    @model_validator(mode="after")
+    def _has_what_its_evidence_needs(self) -> "Profile":
+        with_hooks = self.evidence.source == "hooks"
+        if with_hooks and (self.hooks is None or self.screen is None):
+            raise ValueError("evidence from hooks needs the sections hooks and screen")
+        if not with_hooks and (self.hooks is not None or self.screen is not None):
+            raise ValueError("the sections hooks and screen are for evidence from hooks")
+        if with_hooks and self.job.done_by == "exit_status":
+            raise ValueError("a turn that hooks tell has no exit status: job.done_by must be 'nonce'")
+        return self
 
 
 class Profiles:

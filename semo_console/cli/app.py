@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from semo_console.cli import breakers, jobs, lifecycle, prompts, services, sessions
+from semo_console.cli import breakers, jobs, lifecycle, offices, pool, prompts, services, sessions, team
 from semo_console.cli.exits import MEANINGS
 from semo_console.cli.waiting import WaitingCommand
 
@@ -46,7 +46,6 @@ _VERBS: tuple[Callable[..., None], ...] = (
     prompts.send,
     prompts.cancel,
     sessions.new,
-    sessions.sessions,
     sessions.output,
     sessions.terminate,
     services.hub,
@@ -58,5 +57,10 @@ _WAITING = (prompts.send,)
 
 for _verb in _VERBS:
     app.command(cls=WaitingCommand if _verb in _WAITING else None)(_verb)
+app.add_typer(sessions.sessions)
 app.add_typer(jobs.job)
+app.add_typer(offices.office)
+app.add_typer(team.team)
+app.add_typer(team.persona)
+app.add_typer(pool.pool)
 app.add_typer(breakers.breaker)

@@ -33,6 +33,12 @@ def up(
     server: Annotated[
         bool, typer.Option("--server/--no-server", help="Run the office's jobs here; not: another machine does.")
     ] = True,
+    warm: Annotated[
+        str | None,
+        typer.Option(
+            "--warm", metavar="ROLE=N,…", help="Sessions that wait ready for jobs, by role.", show_default=False
+        ),
+    ] = None,
     as_json: Json = False,
     state_dir: StateDir = None,
 ) -> None:
@@ -43,6 +49,7 @@ def up(
       semo up
       semo up --headless --json
       semo up --office shop --port 0
+      semo up --warm BE=1,QA=1
     """
     stop_on_sigterm()
     from semo_console.cli.actions.startup import start_up
@@ -53,6 +60,7 @@ def up(
         port=port,
         terminal=terminal.value,
         server=server,
+        warm=warm,
         headless=headless,
         as_json=as_json,
     )

@@ -50,3 +50,9 @@ Terminal = Annotated[
 ]
 Lifeline = Annotated[int | None, typer.Option("--lifeline", min=3, metavar="FD", hidden=True)]
 SESSION_HELP = "A session by id, or the beginning of one."
+
+
+def refuse_options_before_the_verb(context: typer.Context) -> None:
+    """`semo pool --office shop set …` would act on another office than it says. Raises BadParameter."""
+    if any(value for name, value in context.params.items() if name != "state_dir"):
+        raise typer.BadParameter(f"The options of {context.invoked_subcommand} stand after it")

@@ -1,13 +1,21 @@
-"""`semo new`, `semo sessions`, `semo output`, `semo terminate`."""
+"""`semo new`, `semo sessions [dismiss|forget]`, `semo output`, `semo terminate`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from semo_console.cli.options import SESSION_HELP, Json, Office, StateDir
+from semo_console.cli.options import SESSION_HELP, Json, Office, StateDir, refuse_options_before_the_verb
 
 SessionArgument = Annotated[str, typer.Argument(metavar="SESSION", help=SESSION_HELP, show_default=False)]
+
+
+sessions = typer.Typer(
+    name="sessions",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 
 
 def new(
@@ -35,7 +43,9 @@ def new(
     raise typer.Exit(create_session(state_dir, office, role=role, profile=profile, cwd=cwd, as_json=as_json))
 
 
-def sessions(
+@sessions.callback()
+def list_(
+    context: typer.Context,
     show_all: Annotated[bool, typer.Option("--all", help="Also those that have ended.")] = False,
     office: Office = None,
     as_json: Json = False,
@@ -47,10 +57,40 @@ def sessions(
     Examples:
       semo sessions
       semo sessions --all --json
+      semo sessions dismiss 3f2a
     """
+    if context.invoked_subcommand is not None:
+        refuse_options_before_the_verb(context)
+        return
     from semo_console.cli.actions.listing import list_sessions
 
     list_sessions(state_dir, office, with_ended=show_all, as_json=as_json)
+
+
+@sessions.command()
+def dismiss(session: SessionArgument, office: Office = None, as_json: Json = False, state_dir: StateDir = None) -> None:
+    """Say that you have read what a job left in a session: the pool may end it.
+
+    \b
+    Example:
+      semo sessions dismiss 3f2a
+    """
+    from semo_console.cli.actions.leaving import dismiss_session
+
+    dismiss_session(state_dir, office, session, as_json=as_json)
+
+
+@sessions.command()
+def forget(office: Office = None, as_json: Json = False, state_dir: StateDir = None) -> None:
+    """Call the sessions ended that were on hosts which nobody has seen for 10 minutes.
+
+    \b
+    Example:
+      semo sessions forget
+    """
+    from semo_console.cli.actions.leaving import forget_sessions
+
+    forget_sessions(state_dir, office, as_json=as_json)
 
 
 def output(

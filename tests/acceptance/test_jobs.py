@@ -45,7 +45,8 @@ def test_three_jobs_of_which_the_third_waits_for_two_and_one_is_retried_by_hand(
     assert (failed["reason"], failed["evidence"]["exit_status"]) == ("exit 1", 1)
     assert "looking for the repair" in failed["evidence"]["output"]
     waiting = show(running, release)
-    assert (waiting["status"], waiting["attempts"]) == ("pending", [])
+    assert (waiting["status"], waiting["attempts"]) == ("cancelled", [])
+    assert waiting["reason"] == f"Cancelled, because Tests ({tests[:8]}) failed."
     assert {(job["title"], job["status"]) for job in waiting["dependencies"]} == {
         ("Build", "done"),
         ("Tests", "failed"),

@@ -15,6 +15,7 @@ from semo_office.commands import OutcomeKind
 from semo_office.config import CredentialsFile
 from semo_office.locations import StateFolder
 from semo_office.models import CreateSession, Office, SessionInfo, SessionStatus
+from semo_office.pool import PoolConfig, PoolStore
 
 SESSION_READY_S = 60.0
 
@@ -41,9 +42,12 @@ class Ready:
         }
 
 
-def furnish(processes: Processes, agent: Process, folder: Path, office_name: str) -> Ready:
-    """Office, host and session of this folder, each only where it is missing. Raises ConsoleError, OfficeError."""
-    return at_desk(processes.state, lambda desk: Furnishing(processes, desk).run(agent, folder, office_name))
+def furnish(processes: Processes, agent: Process, folder: Path, office_name: str, warm: dict[str, int]) -> Ready:
+    """Office, host and session of this folder, each only where it is missing. Raises ConsoleError, OfficeError.
+
+    warm: how many sessions wait ready for jobs, by role; what is not named stays as it is.
+    """
+    return at_desk(processes.state, lambda desk: Furnishing(processes, desk).run(agent, folder, office_name, warm))
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,20 @@ class Furnishing:
     processes: Processes
     desk: OperatorDesk
 
-    async def run(self, agent: Process, folder: Path, office_name: str) -> Ready:
-        office = await self.desk.offices.create_office(office_name, str(folder))
-        await self.desk.offices.admit_server(office.id, self._server_id())
-        await self._attach(office, agent)
+    async def run(self, agent: Process, folder: Path, office_name: str, warm: dict[str, int]) -> Ready:
+        office = await self.open_office(agent, folder, office_name)
+        if warm:
+            await PoolStore(self.desk.link).set_pool(office.id, PoolConfig(warm_pool_size=warm))
         session = await self._find_or_create_session(office)
         credentials = CredentialsFile(self.processes.state, "operator")()
         return Ready(self.processes.state, credentials.url, credentials.publishable_key, office, session)
+
+    async def open_office(self, agent: Process, folder: Path, office_name: str) -> Office:
+        """The office of this folder, with this machine's server and agent in it."""
+        office = await self.desk.offices.create_office(office_name, str(folder))
+        await self.desk.offices.admit_server(office.id, self._server_id())
+        await self._attach(office, agent)
+        return office
 
     async def _attach(self, office: Office, agent: Process) -> None:
         if agent.host_id is None:
@@ -73,7 +84,9 @@ class Furnishing:
         return UUID(CredentialsFile(self.processes.state, "server")().user_id)
 
     async def _find_or_create_session(self, office: Office) -> SessionInfo:
-        live = await self.desk.sessions.get_sessions_by_office(office.id)
+        every = await self.desk.sessions.get_sessions_by_office(office.id)
+        # What the pool has made is for jobs.
+        live = [session for session in every if session.pool_state is None]
         if not live:
             return await _create_session(self.desk, office)
         ready = [session for session in live if session.status is SessionStatus.READY]

@@ -28,15 +28,17 @@ def start_up(
     port: int | None,
     terminal: str,
     server: bool,
+    warm: str | None,
     headless: bool,
     as_json: bool,
 ) -> None:
     """Start or join what is needed for this folder, and print where it is. Raises ConsoleError, OfficeError."""
     folder = current_folder()
-    name = _checked_name(office_name or folder.name or "/")
+    name = checked_name(office_name or folder.name or "/")
+    sizes = _read_warm(warm)
     processes = Processes(StateFolder.find(state_dir).prepare())
     with processes.turn():
-        ready = Startup(processes, folder, name, port, terminal, server).run()
+        ready = Startup(processes, folder, name, port, terminal, server, sizes).run()
     from semo_console.cli.actions.furnishing import tell, tell_json
 
     if as_json:
@@ -45,10 +47,20 @@ def start_up(
         tell(ready, headless)
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """A name that an office may have. Raises UnreadableInput."""
     if not 1 <= len(name) <= OFFICE_NAME_MAX:
         raise UnreadableInput(f"An office's name has 1 to {OFFICE_NAME_MAX} characters; choose one with --office.")
     return name
+
+
+def _read_warm(warm: str | None) -> dict[str, int]:
+    """Before anything starts: what can't be read leaves nothing behind."""
+    if warm is None:
+        return {}
+    from semo_console.cli.actions.pool import read_sizes
+
+    return read_sizes(warm.split(","))
 
 
 @dataclass
@@ -61,6 +73,7 @@ class Startup:
     port: int | None
     terminal: str
     server: bool
+    warm: dict[str, int]
     _supervisor: SupervisorClient | None = None
 
     def run(self) -> "Ready":
@@ -73,7 +86,7 @@ class Startup:
             agent = _see_running(supervisor, "agent")
             self._check_terminal(agent)
             with _step("prepare the office"):
-                return furnish(self.processes, agent, self.folder, self.office_name)
+                return furnish(self.processes, agent, self.folder, self.office_name, self.warm)
         except BaseException:
             if self._supervisor:
                 self._supervisor.abandon()

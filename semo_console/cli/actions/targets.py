@@ -1,12 +1,13 @@
-"""Which office and which session an operator means."""
+"""Which office, session, job or member of the team an operator means."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from semo_console.cli.actions.job_words import listed
 from semo_console.cli.actions.wording import describe_session
 from semo_console.errors import UnclearTarget
 from semo_office.errors import CommandError, ErrorCode
-from semo_office.models import Office, SessionInfo, SessionStatus
+from semo_office.models import Job, Office, OfficeAgent, PoolState, SessionInfo, SessionStatus
 
 
 def choose_office(offices: Sequence[Office], folder: Path, named: str | None) -> Office:
@@ -52,6 +53,32 @@ def choose_session(
     return _only_session(asks or live)
 
 
+def choose_job(jobs: Sequence[Job], chosen: str) -> Job:
+    """The job with this id or beginning of one. Raises UnclearTarget."""
+    wanted = chosen.strip().lower()
+    found = [job for job in jobs if wanted and str(job.id).startswith(wanted)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UnclearTarget(f"Several jobs begin with {chosen!r}: {listed(found)}. Give more of the id.")
+    raise UnclearTarget(f"There is no job {chosen!r}. `semo job list --all` lists them.")
+
+
+def choose_member(team: Sequence[OfficeAgent], chosen: str) -> OfficeAgent:
+    """Who has this name, else this id or beginning of one. Raises UnclearTarget."""
+    wanted = chosen.strip()
+    found = [member for member in team if member.name == wanted]
+    found = found or [member for member in team if wanted and str(member.id).startswith(wanted.lower())]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = _listed(str(member.id) for member in found)
+        raise UnclearTarget(f"Several of the team are meant by {chosen!r}: {ids}. Give an id.")
+    names = _listed(member.name for member in team)
+    who = f"There are: {names}." if names else "`semo team add --role ROLE` adds somebody."
+    raise UnclearTarget(f"Nobody of the team is called {chosen!r}. {who}")
+
+
 def _session_beginning(sessions: Sequence[SessionInfo], chosen: str) -> SessionInfo:
     wanted = chosen.strip().lower()
     found = [session for session in sessions if wanted and str(session.session_id).startswith(wanted)]
@@ -67,13 +94,22 @@ def _session_of_role(live: Sequence[SessionInfo], role: str) -> SessionInfo:
     of_role = [session for session in live if session.role == role]
     if not of_role:
         raise CommandError(ErrorCode.SESSION_NOT_FOUND, f"No session has the role {role!r}. {_which_roles(live)}")
-    # A ready one begins at once; of several, the one that has rested longest.
-    return min(of_role, key=lambda session: (session.status is not SessionStatus.READY, session.last_activity_at))
+    # A ready one begins at once, and one that no job waits for; of several, the one that has rested longest.
+    return min(
+        of_role,
+        key=lambda session: (
+            session.status is not SessionStatus.READY,
+            session.pool_state is not None,
+            session.last_activity_at,
+        ),
+    )
 
 
 def _only_session(sessions: Sequence[SessionInfo]) -> SessionInfo:
-    if len(sessions) == 1:
-        return sessions[0]
+    # Spares wait for jobs: one is meant only by name, or when there is nothing else.
+    meant = [session for session in sessions if session.pool_state is not PoolState.SPARE] or sessions
+    if len(meant) == 1:
+        return meant[0]
     if sessions:
         raise UnclearTarget(
             f"Several sessions are there: {_sessions_listed(sessions)}. Name one with --session or --role."

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from typing import TextIO
+from unicodedata import combining, east_asian_width
 
 from pydantic import JsonValue
 
@@ -44,9 +45,21 @@ def say(line: str) -> None:
 
 def print_table(rows: Sequence[tuple[str, ...]]) -> None:
     """Rows of cells in aligned columns on standard output."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    widths = [max(map(_cells, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        say("  ".join(cell + " " * (width - _cells(cell)) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _cells(text: str) -> int:
+    """How many cells of a terminal it takes."""
+    return sum(map(_width, text))
+
+
+def _width(sign: str) -> int:
+    """A Hangul syllable is two; a combining mark, and the rest of a syllable that is written in letters, is none."""
+    if combining(sign) or "\u1160" <= sign <= "\u11ff":
+        return 0
+    return 2 if east_asian_width(sign) in "WF" else 1
 
 
 def remark(line: str, stream: TextIO | None = None) -> None:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from semo_agent.hooks.spool import Spools
 from semo_agent.host import Host, Sessions
 from semo_agent.journal import Journal
 from semo_agent.office import Verdict
@@ -17,7 +18,7 @@ from semo_agent.profiles.profile import Profiles
 from semo_agent.records import SessionRecords
 from semo_agent.session import Session
 from semo_agent.stopping import Stop, Tasks
-from semo_agent.terminals.base import Screen
+from semo_agent.terminals.base import Screen, Terminal
 from semo_agent.terminals.pty import PtyTerminal
 from semo_agent.worker import Worker
 from semo_office.models import (
@@ -102,15 +103,22 @@ async def running_host(
 
 @asynccontextmanager
 async def bench_in(
-    folder: Path, home: Path, environment: Mapping[str, str], *, office: RecordingOffice | None = None
+    folder: Path,
+    home: Path,
+    environment: Mapping[str, str],
+    *,
+    office: RecordingOffice | None = None,
+    terminal: Terminal | None = None,
 ) -> AsyncIterator[Bench]:
     """One life of an agent on a host; the programs go on after it. office: the one of an earlier life."""
     office = office or RecordingOffice()
     stop = Stop()
     tasks = Tasks(stop)
-    terminal = PtyTerminal(folder / "holder")
+    terminal = terminal or PtyTerminal(folder / "holder")
     records = SessionRecords(folder / "sessions")
     records.prepare()
+    spools = Spools(folder / "hooks")
+    spools.prepare()
     journal = Journal(folder / "journal.sqlite")
     await journal.open()
     host = Host(
@@ -119,6 +127,7 @@ async def bench_in(
         sessions=Sessions(stop),
         profiles=Profiles(folder / "profiles"),
         records=records,
+        spools=spools,
         journal=journal,
         environment={"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", **environment},
         stop=stop,
@@ -129,6 +138,7 @@ async def bench_in(
     await terminal.start()
     events = Tasks(stop)
     events.start("events", host.watch_events())
+    tasks.start("hooks", host.watch_hooks())
     try:
         yield Bench(folder, home, office, host, worker, tasks)
     finally:

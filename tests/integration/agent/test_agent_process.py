@@ -40,6 +40,7 @@ from semo_office.offices import OfficeStore
 from semo_office.sessions import SessionStore
 from tests.integration.agent.holder_end import end_holder
 from tests.integration.hub_fixture import ROOT, RunningHub
+from tests.programs.agent_cli_profile import NAME, AgentCli, write_profile
 
 DEADLINE_S = 20.0
 
@@ -385,3 +386,46 @@ async def test_keys_and_prompts_are_not_in_the_log(desk: Desk) -> None:
     ]
     for secret in ("xyzzy", *secrets):
         assert secret not in desk.agent.log
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> AgentCli:
+    """The scripted agent CLI, in the folder where the agent looks for the user's profiles."""
+    return write_profile(tmp_path / ".config" / "semo" / "profiles")
+
+
+async def test_an_agent_killed_in_a_turn_of_an_agent_cli_brings_it_to_its_end_at_its_next_start(
+    desk: Desk, cli: AgentCli, tmp_path: Path
+) -> None:
+    session_id = uuid4()
+    assert (await desk.do(session_id, CreateSession(profile=NAME))).success
+    desk.agent.arm("during_turn", "kill")
+    command_id = await desk.send(session_id, SendPrompt(prompt="첫 줄\n@say 하나\n@wait go\n@say 둘"))
+    assert desk.agent.process is not None
+    async with asyncio.timeout(DEADLINE_S):
+        assert await desk.agent.process.wait() == -signal.SIGKILL
+    (tmp_path / "go").touch()
+    spool = desk.agent.state.agent / "hooks" / str(session_id)
+    async with asyncio.timeout(DEADLINE_S):
+        while not any('"Stop"' in path.read_text() for path in spool.glob("0*.json")):  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+    await desk.agent.start()
+    result = await desk.result(command_id)
+    assert result.success, result.message
+    assert result.result is not None
+    assert result.result["last_message"] == "하나\n둘"
+    assert (await desk.do(session_id, SendPrompt(prompt="@say next"))).success
+    assert len(cli.received()) == 2
+    assert "하나" not in desk.agent.log
+
+
+async def test_an_agent_reports_its_profiles_with_the_versions_of_their_programs(desk: Desk, cli: AgentCli) -> None:
+    await desk.agent.stop()
+    (cli.log.parent / "profiles" / "broken.toml").write_text("name = 1\n")
+    await desk.agent.start()
+    async with asyncio.timeout(DEADLINE_S):
+        # Nobody is told of them: they are read when somebody needs them.
+        while len(profiles := await OfficeStore(desk.link).profiles(desk.office.id)) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    told = {profile.name: (profile.cli_version, profile.job_prompt, profile.done_by) for profile in profiles}
+    assert told == {NAME: ("agent-cli 1.2.3", "briefing", "nonce"), "shell": (None, "verbatim", "exit_status")}

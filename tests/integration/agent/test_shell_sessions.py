@@ -232,3 +232,11 @@ async def test_a_title_is_reported(bench: Bench) -> None:
     row = await bench.shell()
     await bench.prompt(row, r"printf '\033]2;the title\007'")
     await bench.live(row).until(lambda: bench.office.rows[row.session_id].title == "the title", 5)
+
+
+async def test_a_session_that_ended_with_its_turn_leaves_no_record(bench: Bench) -> None:
+    row = await bench.shell()
+    assert (await bench.prompt(row, "exit 3")).error is ErrorCode.SESSION_EXITED
+    async with asyncio.timeout(5.0):
+        while bench.host.records.read_all():  # noqa: ASYNC110 - a file tells nobody that it is gone
+            await asyncio.sleep(0.01)

@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 
 from semo_office.errors import CommandError, ErrorCode
+from semo_office.models import HostProfile
 from tests.integration.hub_fixture import RunningHub
 from tests.integration.office.conftest import Identity, Party, signed_in
 
@@ -41,6 +42,24 @@ async def test_registering_again_is_no_error_and_as_another_host_a_conflict(part
     with pytest.raises(CommandError) as caught:
         await party.host.offices.register_host(uuid4(), "other", owner)
     assert caught.value.code is ErrorCode.CONFLICT
+
+
+async def test_the_profiles_of_a_host_are_read_by_its_office_and_replaced_as_a_whole(party: Party) -> None:
+    shell = HostProfile(host_id=party.host_id, name="shell", job_prompt="verbatim", done_by="exit_status")
+    agent = HostProfile(
+        host_id=party.host_id, name="agent", description="한글", cli_version="1", job_prompt="briefing", done_by="nonce"
+    )
+    await party.host.offices.report_profiles(party.instance, [shell, agent])
+    assert await party.operator.offices.profiles(party.office_id) == [agent, shell]
+    await party.host.offices.report_profiles(party.instance, [shell])
+    assert await party.operator.offices.profiles(party.office_id) == [shell]
+
+
+async def test_profiles_of_a_host_are_reported_by_its_living_agent_only(party: Party) -> None:
+    for side, code in ((party.host, ErrorCode.SUPERSEDED), (party.operator, ErrorCode.FORBIDDEN)):
+        with pytest.raises(CommandError) as caught:
+            await side.offices.report_profiles(uuid4(), [])
+        assert caught.value.code is code
 
 
 async def test_attaching_again_changes_the_placement(party: Party) -> None:

@@ -119,7 +119,7 @@ class RightsProbe:
         """The rows of the office under test, so that a host of another office is seen to get none."""
         if name == "offices":
             return sql.SQL("id = {}").format(sql.Literal(self._rows.office))
-        if name in ("agent_hosts", "leases", "circuit_breakers"):
+        if name in ("agent_hosts", "circuit_breakers", "host_profiles", "leases"):
             column = "id" if name == "agent_hosts" else "host_id"
             return sql.SQL("{} = {}").format(sql.Identifier(column), sql.Literal(self._rows.host))
         if name == "semo_migrations" or name.endswith("_seq"):

@@ -32,6 +32,12 @@ class OfficeRows:
     failed_job: UUID = field(default_factory=uuid4)
     running_job: UUID = field(default_factory=uuid4)
     attempt: UUID = field(default_factory=uuid4)
+    unclear_job: UUID = field(default_factory=uuid4)
+    sent_job: UUID = field(default_factory=uuid4)
+    sent_attempt: UUID = field(default_factory=uuid4)
+    sent_session: UUID = field(default_factory=uuid4)
+    office_agent: UUID = field(default_factory=uuid4)
+    kept_session: UUID = field(default_factory=uuid4)
     epoch: int = 7
 
     def identity(self, name: str) -> UUID | None:
@@ -53,6 +59,7 @@ class OfficeRows:
         self._insert_team(superuser)
         self._insert_session(superuser)
         self._insert_jobs(superuser)
+        self._insert_pool(superuser)
 
     def _insert_offices(self, superuser: Connection[DictRow]) -> None:
         for office in (self.office, self.other_office):
@@ -76,12 +83,21 @@ class OfficeRows:
                 "insert into office_hosts (office_id, host_id, repo_path) values (%s, %s, '/repo')", [office, host]
             )
 
+        superuser.execute(
+            "insert into host_profiles (host_id, name, job_prompt, done_by)"
+            " values (%s, 'shell', 'verbatim', 'exit_status')",
+            [self.host],
+        )
+
     def _insert_team(self, superuser: Connection[DictRow]) -> None:
         superuser.execute(
             "insert into agent_personas (office_id, role, name, persona_prompt) values (%s, 'DBA', 'DBA', 'You tune.')",
             [self.office],
         )
-        superuser.execute("insert into office_agents (office_id, role, name) values (%s, 'BE', 'BE-1')", [self.office])
+        superuser.execute(
+            "insert into office_agents (id, office_id, role, name) values (%s, %s, 'BE', 'BE-1')",
+            [self.office_agent, self.office],
+        )
         superuser.execute(
             "insert into worktrees (office_id, host_id, path, branch_name) values (%s, %s, '/repo/wt', 'feature')",
             [self.office, self.host],
@@ -94,7 +110,13 @@ class OfficeRows:
             " values (%s, %s, %s, %s, now() + interval '1 hour')",
             [self.office, self.epoch, self.instance, self.server],
         )
-        for job, status in ((self.ready_job, "ready"), (self.failed_job, "failed"), (self.running_job, "processing")):
+        for job, status in (
+            (self.ready_job, "ready"),
+            (self.failed_job, "failed"),
+            (self.unclear_job, "needs_review"),
+            (self.running_job, "processing"),
+            (self.sent_job, "processing"),
+        ):
             superuser.execute(
                 "insert into job_queue (id, office_id, role, title, description, status, completed_at, created_by)"
                 " values (%s, %s, 'BE', 'Job', 'Do.', %s, case when %s = 'failed' then now() end, %s)",
@@ -104,6 +126,27 @@ class OfficeRows:
             "insert into job_attempts (id, job_id, office_id, attempt, round, epoch, session_id)"
             " values (%s, %s, %s, 1, 1, %s, %s)",
             [self.attempt, self.running_job, self.office, self.epoch, self.session],
+        )
+        superuser.execute(
+            "insert into job_attempts (id, job_id, office_id, attempt, round, epoch, session_id, command_id)"
+            " values (%s, %s, %s, 1, 1, %s, %s, gen_random_uuid())",
+            [self.sent_attempt, self.sent_job, self.office, self.epoch, self.sent_session],
+        )
+
+    def _insert_pool(self, superuser: Connection[DictRow]) -> None:
+        """Its settings came with the office."""
+        superuser.execute(
+            "insert into pool_spares (office_id, role, warm_pool_size, wanted_by) values (%s, 'QA', 1, %s)",
+            [self.office, self.operator],
+        )
+        superuser.execute(
+            "insert into pool_decisions (office_id, role, decision, reason) values (%s, 'BE', 'cold', 'cold start')",
+            [self.office],
+        )
+        superuser.execute(
+            "insert into agent_sessions (session_id, office_id, host_id, profile, cwd, status, pool_state, created_by)"
+            " values (%s, %s, %s, 'shell', '/repo', 'ready', 'kept', %s)",
+            [self.kept_session, self.office, self.host, self.operator],
         )
 
     def _insert_session(self, superuser: Connection[DictRow]) -> None:
@@ -115,6 +158,11 @@ class OfficeRows:
             "insert into agent_sessions (session_id, office_id, host_id, profile, cwd, status, created_by)"
             " values (%s, %s, %s, 'shell', '/repo', 'ready', %s)",
             [self.session, self.office, self.host, self.operator],
+        )
+        superuser.execute(
+            "insert into agent_sessions (session_id, office_id, host_id, profile, cwd, status, created_by)"
+            " values (%s, %s, %s, 'shell', '/repo', 'executing', %s)",
+            [self.sent_session, self.office, self.host, self.operator],
         )
         self._insert_command(superuser, self.finished_command, "get_output", {})
         self._insert_command(superuser, self.waiting_command, "send_prompt", {"prompt": "echo 1"})

@@ -10,7 +10,7 @@ from psycopg import Connection, sql
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 
-JSON_ARGUMENTS = {"p_payload", "p_evidence", "p_result", "p_session"}
+JSON_ARGUMENTS = {"p_payload", "p_evidence", "p_result", "p_session", "p_jobs", "p_persona"}
 
 
 @dataclass

@@ -135,12 +135,13 @@ def test_a_finished_attempt_stays_as_it_is(jobs: SqlJobs) -> None:
     assert jobs.server.finish(attempt, "failed")["status"] == "done"
 
 
-def test_what_waits_for_a_failed_job_goes_on_waiting_and_a_retry_by_hand_brings_it_back(jobs: SqlJobs) -> None:
+def test_what_waits_for_a_failed_job_is_cancelled_and_a_retry_by_hand_brings_it_back(jobs: SqlJobs) -> None:
     first = jobs.add()
     second = jobs.add(depends_on=[first["id"]])
     failed = jobs.server.finish(jobs.server.begin(first), "failed", p_reason="exit 3", p_evidence={"exit_status": 3})
-    assert (failed["status"], failed["reason"], jobs.status(second)) == ("failed", "exit 3", "pending")
+    assert (failed["status"], failed["reason"], jobs.status(second)) == ("failed", "exit 3", "cancelled")
     assert jobs.operate("retry_job", first)["status"] == "ready"
+    assert jobs.status(second) == "pending"
     again = jobs.server.begin(first)
     assert (again["attempt"], again["round"]) == (2, 2)
     jobs.server.finish(again)

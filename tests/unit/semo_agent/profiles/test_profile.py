@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from semo_agent.errors import ProfileError, UnknownProfile
+from semo_agent.profiles.hooks import Meaning
 from semo_agent.profiles.profile import Profiles, read_profile
+from semo_agent.terminals.base import Key
+from tests.programs.agent_cli_profile import NAME, write_profile
 
 MINE = 'name = "{name}"\n[launch]\nargv = ["cat"]\n[evidence]\nsource = "osc133"\n'
 
@@ -62,4 +65,43 @@ def test_the_name_inside_is_that_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(MINE.format(name="other"))
     with pytest.raises(ProfileError, match="wrong at name: it must be 'mine'"):
+        read_profile(path)
+
+
+def test_a_profile_with_hooks_is_read(tmp_path: Path) -> None:
+    write_profile(tmp_path)
+    profile = Profiles(tmp_path).read(NAME)
+    assert profile.hooks is not None
+    assert [event.means for event in profile.hooks.events if event.name == "Stop"] == [Meaning.ENDED]
+    assert (profile.typing.interrupt_key, profile.job.done_by) == (Key.ESCAPE, "nonce")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ('means = "ended"', 'means = "over"', r"wrong at hooks\.events\.4\.means: "),
+        ('means = "ended"', 'means = "working"', r"wrong at hooks: .*no event means ended"),
+        ('name = "Stop"', 'name = "Stop; rm"', r"wrong at hooks\.events\.4\.name: "),
+        ('rate_limit = "rate_limit"', 'rate_limit = "slow"', r"wrong at hooks\.failures\.rate_limit: "),
+        ("composer = '^>$'", "composer = '('", r"wrong at screen\.composer: .*no regular expression"),
+        ("composer = '^>$'", "", r"wrong at screen: .*give composer or title"),
+        ('interrupt_key = "escape"', 'interrupt_key = "F1"', r"wrong at typing\.interrupt_key: "),
+        ('done_by = "nonce"', 'done_by = "exit_status"', r"must be 'nonce'"),
+        ('source = "hooks"', 'source = "osc133"', r"sections hooks and screen are for evidence from hooks"),
+    ],
+)
+def test_a_mistake_about_hooks_is_named(tmp_path: Path, old: str, new: str, complaint: str) -> None:
+    write_profile(tmp_path)
+    path = tmp_path / f"{NAME}.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(ProfileError, match=complaint):
+        read_profile(path)
+
+
+def test_evidence_from_hooks_needs_its_sections(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(MINE.format(name="mine").replace("osc133", "hooks"))
+    with pytest.raises(ProfileError, match="needs the sections hooks and screen"):
         read_profile(path)

@@ -2,7 +2,8 @@ from uuid import UUID
 
 import pytest
 
-from semo_console.cli.actions.jobs import FullJob, choose_job
+from semo_console.cli.actions.job_words import FullJob
+from semo_console.cli.actions.targets import choose_job
 from semo_console.errors import UnclearTarget
 from semo_office.models import AttemptStatus, Job, JobAttempt, JobStatus
 from tests.unit.semo_office.fakes import EPOCH
