@@ -15,7 +15,7 @@ from semo_office.api.desk import Service
 from semo_office.api.gate import REQUEST_ID, Gate
 from semo_office.api.problems import Refused, internal, of_framework, of_office, of_validation
 from semo_office.api.query import refuse_unknown_query
-from semo_office.api.routes import jobs, offices, sessions
+from semo_office.api.routes import capacity, jobs, offices, sessions
 from semo_office.errors import OfficeError
 
 METHODS: Final = ("DELETE", "GET", "PATCH", "POST", "PUT")
@@ -46,7 +46,7 @@ def make_routes() -> FastAPI:
             Exception: _answer_unexpected,
         },
     )
-    for part in (offices.router, sessions.router, jobs.router, offices.health):
+    for part in (offices.router, sessions.router, jobs.router, capacity.router, offices.health):
         app.include_router(part)
     return app
 

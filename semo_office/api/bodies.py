@@ -6,8 +6,10 @@ from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
+from semo_office.breaker import Breaker
 from semo_office.commands import Outcome, OutcomeKind
 from semo_office.errors import ErrorCode
+from semo_office.jobs import Review
 from semo_office.models import (
     AgentCommand,
     CommandEvent,
@@ -23,7 +25,7 @@ from semo_office.models import (
 )
 
 _DAY_MS: Final = 86_400_000
-_OLD_ENOUGH: Final = 2**31 - 1
+_TEXT: Final = r"^[^\x00]*$"
 _LABEL: Final = r"^[^\x00-\x1f\x7f]+$"
 
 Label = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=_LABEL)]
@@ -57,7 +59,7 @@ class NewSession(Body):
     session_id: UUID | None = Field(default=None, description="Id of the new session, if the caller makes it.")
     profile: Label = "shell"
     role: Label = "shell"
-    cwd: str | None = Field(default=None, min_length=1, max_length=4096, pattern=r"^[^\x00]+$")
+    cwd: str | None = Field(default=None, min_length=1, max_length=4096, pattern=_TEXT)
     cols: Number = Field(default=120, ge=20, le=500)
     rows: Number = Field(default=40, ge=5, le=300)
     host_id: UUID | None = None
@@ -92,18 +94,40 @@ class TextAnswer(Body):
 
 
 class AddedJob(Body):
-    """Work that the office does by itself."""
+    """Work for the office itself. Without `role`: that of `agent_id`. Without `profile`: the one of whoever does it."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"role": "BE", "title": "Build", "description": "make build"}]}
+        json_schema_extra={
+            "examples": [{"role": "BE", "any_role": True, "title": "Build", "description": "make build"}]
+        }
     )
 
     id: UUID | None = Field(default=None, description="Id of the job, if the caller makes it.")
-    role: Label
+    role: Label | None = None
+    agent_id: UUID | None = None
+    any_role: Annotated[bool, Field(strict=True, description="Also a role that nobody in the team has.")] = False
+    profile: Label | None = None
     title: str = Field(min_length=1, max_length=200)
     description: str = Field(description="What to do; for a shell, the command. At most 262 144 bytes of UTF-8.")
     depends_on: tuple[UUID, ...] = Field(default=(), max_length=100)
-    priority: Number = Field(default=100, ge=-(2**31), le=_OLD_ENOUGH, description="A lower number goes first.")
+    priority: Number = Field(default=100, ge=-1_000_000, le=1_000_000, description="A lower number goes first.")
+    turn_limit_ms: Annotated[Number, Field(ge=1_000, le=7 * _DAY_MS)] | None = None
+
+
+class JobReview(Body):
+    """A person's word on a job that needs it. The note is in the next prompt."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"verdict": "done"}]})
+
+    verdict: Review
+    note: str | None = Field(default=None, max_length=4_000, pattern=_TEXT)
+
+
+class BreakerReset(Body):
+    """Which CLI, and where."""
+
+    host_id: UUID
+    profile: Label
 
 
 class Command(Answer):
@@ -190,6 +214,10 @@ class JobDetail(Answer):
     job: Job
     attempts: list[JobAttempt]
     led: bool
+
+
+class Breakers(Answer):
+    breakers: list[Breaker]
 
 
 class Health(Answer):

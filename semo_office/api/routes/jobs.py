@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from semo_office.api.bodies import AddedJob, JobDetail, Jobs
+from semo_office.api.bodies import AddedJob, JobDetail, JobReview, Jobs
 from semo_office.api.desk import AtDesk, Desk, IdempotencyKey, command_id
 from semo_office.api.problems import not_found
 from semo_office.api.routes import READING, WRITING, Responses
@@ -55,6 +55,13 @@ async def retry_job(desk: AtDesk, job_id: UUID) -> Job:
     """Try a job again that failed or was cancelled."""
     await _job(desk, job_id)
     return await desk.jobs.retry_job(job_id)
+
+
+@router.post("/{job_id}/review", responses=WRITING)
+async def review_job(desk: AtDesk, job_id: UUID, body: JobReview) -> Job:
+    """Decide on a job whose turn ended without a sign that it is done."""
+    await _job(desk, job_id)
+    return await desk.jobs.review_job(job_id, body.verdict, body.note)
 
 
 async def _job(desk: Desk, job_id: UUID) -> Job:

@@ -24,7 +24,8 @@ _COMMAND: Final[Responses] = {
     200: {"description": "It has finished; `result` says how."},
     202: {"model": Receipt, "description": "It has not finished (yet)."},
 }
-_AWAY: Final[Responses] = {503: {"model": Health, "description": "The office can't be reached."}}
+_OPEN: Final[Responses] = {status: READING[status] for status in (403, 421, 422)}
+_AWAY: Final[Responses] = {**_OPEN, 503: {"model": Health, "description": "The office can't be reached."}}
 
 
 @router.get("/api/offices", responses=READING)
@@ -51,7 +52,7 @@ async def follow_changes(request: Request, desk: AtDesk, last_event_id: LastEven
     return await change_stream(request, desk, version_of(last_event_id) if last_event_id else None)
 
 
-@health.get("/healthz", responses={})
+@health.get("/healthz", responses={**_OPEN, 503: READING[503]})
 async def is_alive() -> Health:
     """The process lives."""
     return Health(status="ok")

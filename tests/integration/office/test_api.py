@@ -18,6 +18,7 @@ from semo_office.api import ApiServer, Listener
 from semo_office.api.app import make_app
 from semo_office.api.callers import Callers
 from semo_office.api.desk import Service
+from semo_office.breaker import BreakerStore
 from semo_office.errors import ErrorCode
 from semo_office.locations import StateFolder
 from semo_office.models import AgentCommand, CommandType, SessionReport, SessionStatus
@@ -27,6 +28,7 @@ from tests.integration.office.conftest import Identity, Party, party_on, token_o
 
 SOON_S = 20.0
 KEEP_S = 0.2
+JOB = {"role": "BE", "any_role": True, "title": "t", "description": "d"}
 ASKS = SessionReport(status=SessionStatus.WAITING_INPUT, status_source="test", reason="Go on?")
 
 
@@ -234,10 +236,14 @@ def _every_request(office: str, session_id: object, job_id: object) -> list[tupl
         ("GET", f"{office}/events", {}),
         ("GET", f"{office}/commands/{uuid4()}", {}),
         ("GET", f"{office}/jobs", {}),
-        ("POST", f"{office}/jobs", {"json": {"role": "BE", "title": "t", "description": "d"}}),
+        ("POST", f"{office}/jobs", {"json": {"role": "BE", "any_role": True, "title": "t", "description": "d"}}),
         ("GET", job, {}),
         ("POST", f"{job}/cancel", {}),
         ("POST", f"{job}/retry", {}),
+        ("POST", f"{job}/review", {"json": {"verdict": "done"}}),
+        ("GET", f"{office}/pool", {}),
+        ("GET", f"{office}/breakers", {}),
+        ("POST", f"{office}/breakers/reset", {"json": {"host_id": str(uuid4()), "profile": "claude"}}),
     ]
 
 
@@ -354,7 +360,7 @@ async def test_r24_output_that_could_not_be_read_is_never_a_success(api: Api, cl
 
 async def test_jobs_are_added_once_seen_cancelled_and_tried_again(api: Api, client: httpx.AsyncClient) -> None:
     jobs = f"{api.office}/jobs"
-    body = {"id": str(uuid4()), "role": "BE", "title": "Build", "description": "make build"}
+    body = {"id": str(uuid4()), "role": "BE", "any_role": True, "title": "Build", "description": "make build"}
     added = await client.post(jobs, json=body)
     assert (added.status_code, added.json()["id"], added.json()["status"]) == (201, body["id"], "ready")
     assert (await client.post(jobs, json=body)).json() == added.json()
@@ -370,8 +376,34 @@ async def test_jobs_are_added_once_seen_cancelled_and_tried_again(api: Api, clie
 
 
 async def test_a_job_that_waits_for_an_unknown_one_is_422(api: Api, client: httpx.AsyncClient) -> None:
-    body = {"role": "BE", "title": "t", "description": "d", "depends_on": [str(uuid4())]}
+    body = {**JOB, "depends_on": [str(uuid4())]}
     assert refused(await client.post(f"{api.office}/jobs", json=body)) == (422, "invalid_payload")
+
+
+async def test_a_review_is_for_a_job_that_waits_for_it(api: Api, client: httpx.AsyncClient) -> None:
+    one = (await client.post(f"{api.office}/jobs", json=JOB)).headers["Location"]
+    assert refused(await client.post(f"{one}/review", json={"verdict": "done"})) == (409, "conflict")
+    assert refused(await client.post(f"{one}/review", json={"verdict": "perhaps"})) == (422, "invalid_payload")
+
+
+# Capacity
+
+
+async def test_the_pool_is_seen(api: Api, client: httpx.AsyncClient) -> None:
+    pool = (await client.get(f"{api.office}/pool")).json()
+    assert (pool["office_id"], pool["cap"], pool["used"]) == (str(api.party.office_id), 3, 0)
+
+
+async def test_a_cli_that_is_paused_is_seen_refused_and_let_start_again(api: Api, client: httpx.AsyncClient) -> None:
+    breakers = BreakerStore(api.party.operator.link)
+    await breakers.open(api.party.office_id, api.party.host_id, "shell", "The licence ran out.")
+    [paused] = (await client.get(f"{api.office}/breakers")).json()["breakers"]
+    assert (paused["state"], paused["profile"], paused["reason"]) == ("open", "shell", "The licence ran out.")
+    start = {"json": {"profile": "shell"}}
+    assert refused(await client.post(f"{api.office}/sessions", **start)) == (409, "breaker_open")
+    reset = {"host_id": str(api.party.host_id), "profile": "shell"}
+    assert (await client.post(f"{api.office}/breakers/reset", json=reset)).json()["state"] == "closed"
+    assert (await client.post(f"{api.office}/sessions", **start)).status_code == 202
 
 
 # Events
@@ -422,7 +454,7 @@ async def test_sessions_ends_of_commands_and_jobs_are_told_as_they_change(api: A
         session_id = await api.party.new_session()
         told = await until(events, lambda event: event.name == "session" and event.data["status"] == "ready")
         assert told.data["session_id"] == str(session_id)
-        added = await client.post(f"{api.office}/jobs", json={"role": "BE", "title": "t", "description": "d"})
+        added = await client.post(f"{api.office}/jobs", json=JOB)
         told = await until(events, lambda event: event.name == "job")
         assert (told.data, told.id) == (added.json(), str(added.json()["version"]))
         sent = await client.post(f"{api.office}/sessions/{session_id}/prompt", json={"prompt": "secret"})
@@ -437,7 +469,7 @@ async def test_who_comes_back_is_told_what_happened_meanwhile(api: Api, client: 
     await api.party.new_session()
     async with listening_to(client, f"{api.office}/events") as events:
         last = (await until(events, lambda event: event.name == "session")).id
-    job = (await client.post(f"{api.office}/jobs", json={"role": "BE", "title": "t", "description": "d"})).json()
+    job = (await client.post(f"{api.office}/jobs", json=JOB)).json()
     async with listening_to(client, f"{api.office}/events", last) as events:
         assert (await until(events, lambda event: event.name == "job")).data == job
 

@@ -76,7 +76,7 @@ def target(office_hub: RunningHub) -> Iterator[Target]:
 async def _serve(hub: RunningHub, target: Target, stop: Stop, ready: threading.Event) -> None:
     async with party_on(hub) as party:
         session_id = await party.new_session()
-        job = NewJob(office_id=party.office_id, role="BE", title="t", description="d")
+        job = NewJob(office_id=party.office_id, role="BE", any_role=True, title="t", description="d")
         await JobService(party.operator.link).add_job(job)
         sent = await party.dispatcher.dispatch_send_prompt(session_id, "echo")
         target.token = party.operator.identity().access_token.get_secret_value()
