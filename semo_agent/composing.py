@@ -21,6 +21,7 @@ REDRAWING_S: Final = 2.0
 PASTE_MODE_S: Final = 0.5
 NEW_PROMPT_S: Final = 5.0
 CLEARED_S: Final = 1.0
+"""For a program to draw what was typed, or that it is gone."""
 CLEAR_TRIES: Final = 3
 LOOK_EVERY_S: Final = 0.5
 """While something is awaited that only the screen shows: what tells of its changes may be missed between two looks."""
@@ -110,8 +111,9 @@ class Composing:
 
     async def _is_empty_after_key(self, session: Session) -> bool:
         if session.profile.screen is not None:
-            # Not where it is empty: there the key may end the program.
-            if await self._comes_true(session, self.is_empty, CLEARED_S):
+            # What was typed may not be drawn yet. Where nothing is, the key may end the program.
+            await self._host.sleep(CLEARED_S)
+            if await self.is_empty(session):
                 return True
             await self._host.terminal.press(tab_of(session), session.profile.typing.clear_key)
             return await self._comes_true(session, self.is_empty, CLEARED_S)

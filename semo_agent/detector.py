@@ -47,6 +47,7 @@ class Sighting:
     `composer` is where typed text began at the last prompt. `begun` and `ended` count turns; `finished` keeps the
     last few. `marks_seen` and `hooks_seen`: the ordinal of the last mark and hook; one that comes again, read a second
     time, changes nothing. `announced`: a hook has said that the program is ready; that it can be typed to, the screen.
+    `program_pid` is the process whose hooks count.
     """
 
     status: SessionStatus = SessionStatus.CREATING
@@ -63,6 +64,7 @@ class Sighting:
     marks_seen: int = 0
     hooks_seen: int = 0
     announced: bool = False
+    program_pid: int | None = None
 
     @property
     def asks(self) -> bool:
@@ -89,7 +91,8 @@ def observe(sighting: Sighting, event: Evidence, *, now: float, mark_id: str | N
         case HookSeen() if sighting.over or event.ordinal <= sighting.hooks_seen:
             return sighting
         case HookSeen():
-            return replace(_HOOK_RULES[event.means](sighting, event), hooks_seen=event.ordinal)
+            seen = _HOOK_RULES[event.means](sighting, event)
+            return replace(seen, hooks_seen=event.ordinal, program_pid=event.pid)
         case ComposerSeen() | DialogSeen() | Answered() | Interrupted() if not sighting.over:
             return _on_screen(sighting, event, now)
         case TitleChanged(title=title):

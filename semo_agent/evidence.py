@@ -19,12 +19,14 @@ class HookSeen:
     """An event that the session's own program reported by a hook.
 
     `ordinal` grows with every event of the session and is the same when the event is read again: the time of the
-    event in ns of the machine's monotonic clock. `question`, `message` and `failure`: where it carries them.
+    event in ns of the machine's monotonic clock. `pid` is the program's. `question`, `message` and `failure`: where it
+    carries them.
     """
 
     name: str
     means: Meaning
     ordinal: int
+    pid: int = 0
     question: str | None = None
     message: str | None = None
     failure: Failure | None = None

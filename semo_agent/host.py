@@ -10,13 +10,14 @@ import structlog
 
 from semo_agent.errors import ClaimLost
 from semo_agent.failpoints import Failpoints
-from semo_agent.hooks.ancestry import is_own
+from semo_agent.hooks.ancestry import own_program
 from semo_agent.hooks.doorbell import listening
 from semo_agent.hooks.program import program_name
 from semo_agent.hooks.reading import read_event
 from semo_agent.hooks.spool import Spooled, Spools
 from semo_agent.journal import Entry, Journal, Phase
 from semo_agent.office import Office
+from semo_agent.profiles.hooks import Meaning
 from semo_agent.profiles.profile import Profile, Profiles
 from semo_agent.records import SessionRecords, record_of
 from semo_agent.session import Clock, Session, Turn
@@ -171,7 +172,14 @@ class Host:
         rules, event = session.profile.hooks, spooled.event
         if rules is None or event is None:
             return
-        if is_own(event.ancestors, session.pid, program_name(session.profile.launch.argv)):
-            session.observe(read_event(event, spooled.ordinal, rules))
-        else:
+        pid = own_program(
+            event.ancestors,
+            session.pid,
+            rules.process or program_name(session.profile.launch.argv),
+            known=session.sighting.program_pid,
+            starts=event.means is Meaning.READY,
+        )
+        if pid is None:
             _log.info("foreign_hook", session_id=str(session.id), hook=event.name)
+        else:
+            session.observe(read_event(event, rules, ordinal=spooled.ordinal, pid=pid))

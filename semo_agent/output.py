@@ -19,11 +19,16 @@ ROWS_BYTES_MAX: Final = RESULT_BYTES_MAX // 2
 
 
 async def turn_output(terminal: Terminal, tab_id: str, turn: Turn, facts: TurnFacts) -> Result:
-    """What a turn printed, soft-wrapped rows joined; of too much the end, and how many rows were left out."""
-    begins, ends = _bounds(turn, facts, await terminal.screen(tab_id))
+    """What a turn printed, soft-wrapped rows joined; of too much the end, and how many rows were left out.
+
+    Of a program on the alternate screen that does not say where its output begins: what it shows now.
+    """
+    screen = await terminal.screen(tab_id)
+    begins, ends = _bounds(turn, facts, screen)
     most = RESULT_BYTES_MAX - len((facts.message or "").encode("utf-8", "replace"))
     excerpt = await terminal.text_between(tab_id, begins, ends, max_bytes=most)
-    text, dropped = keep_tail(excerpt.text, most)
+    is_drawn = screen.alternate and facts.output_begins is None
+    text, dropped = keep_tail(_shown(screen) if is_drawn else excerpt.text, most)
     return {
         "output": text,
         "omitted_lines": excerpt.left_out + dropped,
@@ -107,6 +112,10 @@ def _first_wanted(wanted: GetOutput, screen: Screen) -> int:
         return max(screen.base - wanted.lines, 0)
     # Numbers begin anew with each epoch.
     return wanted.since_line if wanted.epoch in (None, screen.epoch) else 0
+
+
+def _shown(screen: Screen) -> str:
+    return "\n".join(row.text for row in _live_rows(screen))
 
 
 def _live_rows(screen: Screen) -> Sequence[Line]:

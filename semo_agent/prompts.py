@@ -100,6 +100,8 @@ class Prompts:
     async def _type(self, session: Session, claim: Claim, prompt: SendPrompt, begin_by: float | None) -> Turn:
         async with session.writing:
             await self._host.office.confirm(claim)
+            # A turn that somebody began by hand a moment ago is known before ours is numbered.
+            await self._host.read_hooks(session)
             _require_readiness(self._host, session)
             await self._composing.require_empty(session)
             await self._composing.await_paste_mode(session)

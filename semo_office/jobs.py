@@ -126,7 +126,7 @@ class JobService:
         """All or none; they may wait for one another, in any order.
 
         Raises CommandError: INVALID_PAYLOAD for what can't be a job, an unknown role or dependency, and for jobs that
-        would wait for one another for ever; CONFLICT for an archived office and a dependency that failed.
+        would wait for one another for ever; CONFLICT for an archived office.
         """
         rows = await self._link.rpc(
             "create_jobs", {"p_office_id": str(office_id), "p_jobs": [job.to_json() for job in jobs]}, retry=True

@@ -167,20 +167,27 @@ end $$;
 create trigger guard_archived before insert on public.agent_commands
     for each row execute function semo.guard_archived();
 
--- Everything that waits for this job, directly or not, in vain.
-create function semo.cancel_dependents(p_cause public.job_queue) returns void
+create function semo.because_of(p_cause public.job_queue) returns text
+language sql immutable set search_path = '' as $$
+    select format('Cancelled, because %s %s.', semo.job_name(p_cause),
+        case p_cause.status when 'failed' then 'failed' else 'was cancelled' end)
+$$;
+
+-- Everything that waits for this job, directly or not, in vain. Where the job was cancelled because of another, that one
+-- is the cause.
+create function semo.cancel_dependents(p_job public.job_queue) returns void
 language sql security definer set search_path = '' as $$
     with recursive downstream as (
-        select j.id from public.job_queue j where j.depends_on @> array[p_cause.id] and j.status = 'pending'
+        select j.id from public.job_queue j where j.depends_on @> array[p_job.id] and j.status = 'pending'
         union
         select j.id from public.job_queue j join downstream d on j.depends_on @> array[d.id] where j.status = 'pending'
+    ), cause as (
+        select c from public.job_queue c where c.id = coalesce(p_job.cancelled_for, p_job.id)
     )
     update public.job_queue j set
-        status = 'cancelled', error = 'cancelled', cancelled_for = p_cause.id, not_before = null,
-        reason = format('Cancelled, because %s %s.', semo.job_name(p_cause),
-                        case p_cause.status when 'failed' then 'failed' else 'was cancelled' end),
-        completed_at = clock_timestamp()
-    from downstream d where j.id = d.id
+        status = 'cancelled', error = 'cancelled', cancelled_for = (c).id, not_before = null,
+        reason = semo.because_of(c), completed_at = clock_timestamp()
+    from downstream d, cause where j.id = d.id
 $$;
 
 -- What was cancelled because of this job waits for it again; what another one holds back as well names that one now.
@@ -205,9 +212,7 @@ begin
     end loop;
     loop
         update public.job_queue j set
-            cancelled_for = c.id,
-            reason = format('Cancelled, because %s %s.', semo.job_name(c),
-                            case c.status when 'failed' then 'failed' else 'was cancelled' end)
+            cancelled_for = c.id, reason = semo.because_of(c)
         from public.job_queue u, public.job_queue c
         where j.cancelled_for = p_job.id and u.id = any (j.depends_on) and u.status in ('failed', 'cancelled')
           and c.id = coalesce(u.cancelled_for, u.id) and c.id <> p_job.id;
@@ -253,7 +258,6 @@ declare
     v_roles text[];
     v_upstream uuid[] := semo.upstream_of(p_job);
     v_unknown uuid;
-    v_cause public.job_queue;
 begin
     if p_job ->> 'agent_id' is not null then
         select * into v_agent from public.office_agents a
@@ -287,7 +291,7 @@ begin
         perform semo.refuse('invalid_payload', p_where || 'A profile has a name of 1 to 40 characters.');
     end if;
     perform semo.check_profile(p_office_id, p_job ->> 'profile', p_where);
-    v_roles := semo.known_roles(p_office_id);
+    v_roles := semo.pool_roles(p_office_id);
     if v_role <> all (v_roles) and not coalesce((p_job ->> 'any_role')::boolean, false) then
         perform semo.refuse('invalid_payload', format('%sNobody here has the role %s; there are %s. Add one with `semo team add --role %s`, or give --any-role.',
             p_where, v_role, array_to_string(v_roles, ', '), v_role));
@@ -297,12 +301,6 @@ begin
       and not exists (select 1 from public.job_queue j where j.id = u and j.office_id = p_office_id) limit 1;
     if v_unknown is not null then
         perform semo.refuse('invalid_payload', format('%sThere is no job %s in this office to wait for.', p_where, v_unknown));
-    end if;
-    select j.* into v_cause from public.job_queue j
-    where j.id = any (v_upstream) and j.status in ('failed', 'cancelled') order by j.created_at, j.id limit 1;
-    if v_cause.id is not null then
-        perform semo.refuse('conflict', format('%sIt would wait for %s, which %s. Retry that one first.', p_where,
-            semo.job_name(v_cause), case v_cause.status when 'failed' then 'failed' else 'was cancelled' end));
     end if;
 end $$;
 
@@ -423,8 +421,15 @@ begin
     end loop;
     perform semo.refuse_circle(p_jobs);
     for v_item in select j from jsonb_array_elements(p_jobs) with ordinality e (j, n) order by n loop
-        return next semo.insert_job(p_office_id, v_item);
+        perform semo.insert_job(p_office_id, v_item);
     end loop;
+    -- One that is added after a job that failed ends as one that was added before: which came first makes no difference.
+    perform semo.cancel_dependents(u)
+    from public.job_queue u
+    where u.status in ('failed', 'cancelled')
+      and u.id in (select d from public.job_queue j, unnest(j.depends_on) d where j.id = any (v_ids));
+    return query
+        select j.* from unnest(v_ids) with ordinality i (id, n) join public.job_queue j on j.id = i.id order by i.n;
 end $$;
 
 drop function public.create_job(uuid, uuid, text, text, text, uuid[], integer);
@@ -801,7 +806,7 @@ end $$;
 revoke all on function semo.lock_jobs(uuid), semo.operated_job_alone(uuid), semo.require_open(uuid),
     semo.job_name(public.job_queue), semo.check_profile(uuid, text, text), semo.settle_agent(uuid), semo.settle_agent_of_session(),
     semo.seat_agent(), semo.guard_archived(), semo.cancel_dependents(public.job_queue),
-    semo.restore_dependents(public.job_queue), semo.begin_round(public.job_queue),
+    semo.because_of(public.job_queue), semo.restore_dependents(public.job_queue), semo.begin_round(public.job_queue),
     semo.check_job(uuid, jsonb, uuid[], text), semo.upstream_of(jsonb), semo.refuse_circle(jsonb),
     semo.insert_job(uuid, jsonb), semo.check_persona(jsonb), semo.insert_persona(uuid, text, jsonb, boolean)
     from public, anon, authenticated, service_role;

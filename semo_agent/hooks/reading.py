@@ -17,14 +17,15 @@ FAILURE_LONGEST: Final = 2000
 Fields = dict[str, JsonValue]
 
 
-def read_event(event: SpooledEvent, ordinal: int, rules: HookRules) -> HookSeen:
-    """What the event says by the rules of its profile."""
+def read_event(event: SpooledEvent, rules: HookRules, *, ordinal: int, pid: int) -> HookSeen:
+    """What the event says by the rules of its profile. pid: the CLI that it comes from."""
     means = _meaning(event, rules)
     message = first_text(event.input, rules.last_message)
     return HookSeen(
         name=event.name,
         means=means,
         ordinal=ordinal,
+        pid=pid,
         question=_question(event, rules) if means is Meaning.ASKS else None,
         message=keep_tail(message, MESSAGE_BYTES_MAX)[0] if message else None,
         failure=_failure(event, rules) if means is Meaning.FAILED else None,

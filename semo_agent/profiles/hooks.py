@@ -39,11 +39,13 @@ class HookEvent(HookSection):
 class HookRules(HookSection):
     """How hooks are attached to one launch, and where in their input the facts are.
 
-    `settings_argument`: the option that takes a file of settings. The keys are tried in order, `a.b` is `b` inside `a`.
+    `settings_argument`: the option that takes a file of settings. `process`: the file name of the program that runs
+    hooks, where it is not the one that is launched. The keys are tried in order, `a.b` is `b` inside `a`.
     `failures`: the CLI's own names of what made a turn fail.
     """
 
     settings_argument: str = Field(min_length=1)
+    process: str | None = None
     events: list[HookEvent]
     question: list[str] = Field(default_factory=list)
     last_message: list[str] = Field(default_factory=list)

@@ -47,6 +47,7 @@ _VERBS: tuple[Callable[..., None], ...] = (
     prompts.cancel,
     sessions.new,
     sessions.output,
+    sessions.why,
     sessions.terminate,
     services.hub,
     services.agent,

@@ -1,4 +1,4 @@
-"""`semo new`, `semo sessions [dismiss|forget]`, `semo output`, `semo terminate`."""
+"""`semo new`, `semo sessions [dismiss|forget]`, `semo output`, `semo why`, `semo terminate`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -112,6 +112,20 @@ def output(
 
     read = print_as_it_comes if follow else show_output
     raise typer.Exit(read(state_dir, office, session, lines=lines, as_json=as_json))
+
+
+def why(session: SessionArgument, office: Office = None, as_json: Json = False, state_dir: StateDir = None) -> None:
+    """Say why a session is in its state.
+
+    It names the evidence that decided, its age, and what is known of the turn that runs.
+
+    \b
+    Example:
+      semo why 3f2a
+    """
+    from semo_console.cli.actions.explaining import explain
+
+    raise typer.Exit(explain(state_dir, office, session, as_json=as_json))
 
 
 def terminate(

@@ -40,7 +40,7 @@ def test_an_unknown_role(running: Machine) -> None:
 
 
 @pytest.mark.usefixtures("unchanged")
-@pytest.mark.parametrize("verb", [("send", "echo", "--session"), ("terminate",)])
+@pytest.mark.parametrize("verb", [("send", "echo", "--session"), ("terminate",), ("why",)])
 def test_an_unknown_session(running: Machine, verb: tuple[str, ...]) -> None:
     assert running.semo(*verb, str(uuid4())).refused_with("There is no session", "shell, idle")
 

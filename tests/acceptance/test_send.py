@@ -11,6 +11,7 @@ from semo_office.commands import OutcomeKind
 from semo_office.errors import ErrorCode
 from semo_office.models import CommandStatus, SessionStatus
 from tests.acceptance.machine import Machine
+from tests.programs.agent_cli_profile import NAME, write_profile
 
 ASKS_WITHIN_S = 2.0
 
@@ -221,3 +222,17 @@ def _read_until(process: subprocess.Popen[bytes], last: str) -> str:
         lines.append(process.stdout.readline().decode())
         assert lines[-1], lines
     return "".join(lines)
+
+
+def test_an_agent_cli_asks_is_explained_and_answers(running: Machine) -> None:
+    cli = write_profile(running.path / "config" / "profiles")
+    session_id = running.semo("new", "--profile", NAME, "--role", "BE", "--json").json["session_id"]
+    asked = running.semo("send", "--session", session_id, "--wait", "안녕\n@ask 어느 것?")
+    assert asked.code == 3
+    assert "어느 것?" in asked.err
+    why = running.semo("why", session_id[:13])
+    assert "an event that the program reported by a hook" in why.out
+    assert "event=UserPromptSubmit" in why.out
+    answered = running.semo("send", "--session", session_id, "--answer", "--wait", "이것")
+    assert answered.code == 0
+    assert cli.received() == ["안녕\n@ask 어느 것?"]

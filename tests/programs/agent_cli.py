@@ -10,6 +10,7 @@ lines of a prompt say what it does, in their order; the other lines are only tex
     @wait FILE        work until the file is there
     @ask QUESTION     ask, and go on when a line was typed
     @background       stop with work in the background first, then really
+    @alternate        go to the alternate screen
     @nest             run another of its kind inside, with the same settings
     @fail KIND TEXT   end the turn with a failure of the service
     @crash            end at once, with exit status 7
@@ -151,6 +152,7 @@ class Agent:
             "wait": lambda file: self._work_until(Path(file).exists),
             "ask": self._ask,
             "background": lambda _: self._stop(background_tasks=[{"id": "1"}]),
+            "alternate": lambda _: self._screen.print("\x1b[?1049h\x1b[H"),
             "nest": self._nest,
             "crash": lambda _: os._exit(7),
         }

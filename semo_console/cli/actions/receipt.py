@@ -46,8 +46,9 @@ def print_outcome(outcome: Outcome, *, as_json: bool) -> None:
 
 
 def print_output(result: AgentCommandResult | None) -> None:
-    """What the program printed, exactly, on standard output."""
-    output = (result.result or {}).get("output") if result else None
+    """What the program printed, exactly, on standard output; of an agent CLI its answer, without the screen around."""
+    told = (result.result or {}) if result else {}
+    output = told.get("last_message") or told.get("output")
     if isinstance(output, str) and output:
         sys.stdout.write(f"{output}\n")
         sys.stdout.flush()
@@ -90,6 +91,8 @@ def _result_in_words(result: AgentCommandResult | None) -> str:
         return "finished"
     if not result.success:
         return f"failed: {result.message or result.error}"
+    if isinstance(failure := (result.result or {}).get("failure"), dict):
+        return f"the program says that it failed ({failure.get('kind')}): {failure.get('message')}"
     exit_status = (result.result or {}).get("exit_status")
     return "done" if exit_status is None else f"exit {exit_status}"
 

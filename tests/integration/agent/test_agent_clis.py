@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from semo_agent.composing import Composing
 from semo_agent.office import Verdict
 from semo_office.errors import ErrorCode
 from semo_office.models import Cancel, CreateSession, SendPrompt, SendText, SessionInfo, SessionStatus, Stage
@@ -198,3 +199,41 @@ async def test_nothing_of_a_session_is_left_in_the_spool_after_it(bench: Bench, 
     async with asyncio.timeout(5.0):
         while folder.exists():  # noqa: ASYNC110 - a folder tells nobody that it is gone
             await asyncio.sleep(0.01)
+
+
+async def test_a_large_prompt_arrives_whole(bench: Bench, cli: AgentCli, row: SessionInfo) -> None:
+    text = "줄 " * 40_000
+    assert told(await bench.prompt(row, text))["last_message"] == f"Heard {len(text)} characters."
+    assert cli.received() == [text]
+
+
+@pytest.mark.parametrize("left", [b"\x1b[200~half of \xed\x95\x9c", b"a draft", b""])
+async def test_what_half_a_paste_left_is_cleared_and_the_cli_lives_on(
+    bench: Bench, cli: AgentCli, row: SessionInfo, left: bytes
+) -> None:
+    await bench.host.terminal.write(str(bench.live(row).tab_id), left)
+    await Composing(bench.host).clear(bench.live(row))
+    assert told(await bench.prompt(row, "@say next"))["last_message"] == "next"
+    assert cli.received() == ["@say next"]
+
+
+async def test_an_event_is_taken_in_at_once_when_the_bell_rings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("semo_agent.host.SPOOLS_READ_EVERY_S", 1000.0)
+    async with running_host() as bench:
+        write_profile(bench.folder / "profiles")
+        row = await bench.shell(profile=NAME)
+        assert told(await bench.prompt(row, "@say heard"))["last_message"] == "heard"
+
+
+async def test_without_a_bell_an_event_is_taken_in_a_little_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("semo_agent.host.SPOOLS_READ_EVERY_S", 0.2)
+    async with running_host() as bench:
+        write_profile(bench.folder / "profiles")
+        row = await bench.shell(profile=NAME)
+        bench.host.spools.bell.unlink()
+        assert told(await bench.prompt(row, "@say found"))["last_message"] == "found"
+
+
+async def test_of_a_cli_on_the_alternate_screen_the_output_is_what_it_shows(bench: Bench, row: SessionInfo) -> None:
+    output = told(await bench.prompt(row, "@alternate\n@say 보이는 것"))["output"]
+    assert "보이는 것" in str(output).split("\n")

@@ -147,12 +147,17 @@ def test_an_unknown_role_is_refused_with_those_that_there_are_unless_it_is_meant
     assert jobs.add(p_role="Writer")["role"] == "Writer"
 
 
-def test_nothing_is_added_after_a_job_that_failed(jobs: SqlTeam) -> None:
+def test_a_job_added_after_one_that_failed_ends_as_if_it_had_been_there_before(jobs: SqlTeam) -> None:
     first = jobs.add("Build")
+    second = jobs.add("Tests", depends_on=[first["id"]])
     jobs.fail(first)
-    with pytest.raises(psycopg.Error) as caught:
-        jobs.add(depends_on=[first["id"]])
-    assert f"It would wait for Build ({str(first['id'])[:8]}), which failed." in str(caught.value.diag.message_detail)
+    late = planned("late", second["id"])
+    later = planned("later", id_of(late))
+    added = jobs.add_all(later, late)
+    assert [(job["status"], job["cancelled_for"]) for job in added] == [("cancelled", first["id"])] * 2
+    assert added[0]["reason"] == f"Cancelled, because Build ({str(first['id'])[:8]}) failed."
+    jobs.operate("retry_job", first)
+    assert jobs.statuses(second, *added) == ["pending"] * 3
 
 
 # What becomes of those that wait
@@ -234,15 +239,10 @@ def test_a_job_added_while_its_dependency_fails_never_waits_for_ever(jobs: SqlTe
         first = jobs.add()
         attempt, job_id = jobs.server.begin(first), uuid4()
 
-        def add(first: DictRow = first, job_id: UUID = job_id) -> None:
-            try:
-                jobs.add(p_id=job_id, depends_on=[first["id"]])
-            except psycopg.Error as err:
-                assert str(err).startswith("conflict")
-
-        together(partial(jobs.server.finish, attempt, "failed"), add)
-        rows = jobs.office.superuser.execute("select status from job_queue where id = %s", [job_id]).fetchall()
-        assert [row["status"] for row in rows] in ([], ["cancelled"])
+        together(
+            partial(jobs.server.finish, attempt, "failed"), partial(jobs.add, p_id=job_id, depends_on=[first["id"]])
+        )
+        assert jobs.status({"id": job_id}) == "cancelled"
 
 
 def test_retries_cancels_and_ends_at_the_same_moment_lock_nobody_out(jobs: SqlTeam) -> None:

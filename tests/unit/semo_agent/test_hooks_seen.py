@@ -1,5 +1,6 @@
 """From the events of a CLI's hooks to states and turns, without a terminal."""
 
+from dataclasses import replace
 from functools import reduce
 
 import pytest
@@ -17,7 +18,8 @@ def hook(
     means: str, at: int = 0, *, question: str | None = None, message: str | None = None, failure: Failure | None = None
 ) -> HookSeen:
     """at: its second; 0: the next one."""
-    return HookSeen(means.title(), Meaning(means), at * 1_000_000_000, question, message, failure)
+    ordinal = at * 1_000_000_000
+    return HookSeen(means.title(), Meaning(means), ordinal, question=question, message=message, failure=failure)
 
 
 def seen(*events: Evidence, start: Sighting | None = None) -> Sighting:
@@ -28,9 +30,7 @@ def seen(*events: Evidence, start: Sighting | None = None) -> Sighting:
     def step(known: Sighting, numbered: tuple[int, Evidence]) -> Sighting:
         second, event = numbered
         if isinstance(event, HookSeen) and event.ordinal == 0:
-            event = HookSeen(
-                event.name, event.means, second * 1_000_000_000, event.question, event.message, event.failure
-            )
+            event = replace(event, ordinal=second * 1_000_000_000)
         return observe(known, event, now=float(second))
 
     return reduce(step, enumerate(events, start=first), sighting)

@@ -1,5 +1,6 @@
 """Reading profiles."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,12 @@ def test_evidence_from_hooks_needs_its_sections(tmp_path: Path) -> None:
     path.write_text(MINE.format(name="mine").replace("osc133", "hooks"))
     with pytest.raises(ProfileError, match="needs the sections hooks and screen"):
         read_profile(path)
+
+
+def test_the_profile_that_the_readme_shows_is_one(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[4] / "README.md").read_text(encoding="utf-8")
+    shown = re.search(r'^    name = "claude"\n(?:    .*\n)+', readme, re.MULTILINE)
+    assert shown is not None
+    path = tmp_path / "claude.toml"
+    path.write_text(shown.group(), encoding="utf-8")
+    assert read_profile(path).evidence.source == "hooks"

@@ -85,3 +85,12 @@ def test_the_output_goes_to_standard_output_exactly_and_the_rest_to_standard_err
     captured = capsys.readouterr()
     assert captured.out == "  a\n\n안녕\n"
     assert captured.err == "exit 0 · accepted after 0.1 s\n"
+
+
+def test_of_an_agent_cli_its_answer_is_printed_and_what_it_says_went_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    failure = {"kind": "rate_limit", "message": "Until 5 pm."}
+    outcome = finished(result={"output": "* Working", "last_message": "했습니다", "failure": failure})
+    print_outcome(outcome, as_json=False)
+    printed = capsys.readouterr()
+    assert printed.out == "했습니다\n"
+    assert printed.err.startswith("the program says that it failed (rate_limit): Until 5 pm. · accepted after 0.1 s")
