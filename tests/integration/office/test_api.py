@@ -281,12 +281,19 @@ async def test_a_command_of_another_office_is_404(api: Api, client: httpx.AsyncC
         assert refused(await client.get(f"{api.office}/commands/{command_id}")) == (404, "not_found")
 
 
+def _is_of_something_unknown(request: tuple[str, str, dict[str, Any]]) -> bool:
+    return "/jobs/" in request[1] or "/breakers/" in request[1]
+
+
 @pytest.mark.parametrize("who", ["viewer", "host"])
 async def test_who_is_no_operator_can_look_and_not_send(api: Api, who: str) -> None:
     session_id = await api.party.new_session()
     identity = api.party.host.identity if who == "host" else api.member("viewer")
+    requests = _every_request(api.office, session_id, uuid4())
+    reset = {"host_id": str(api.party.host_id), "profile": "claude"}
     sends = [
-        each for each in _every_request(api.office, session_id, uuid4()) if each[0] != "GET" and "/jobs/" not in each[1]
+        *(each for each in requests if each[0] != "GET" and not _is_of_something_unknown(each)),
+        ("POST", f"{api.office}/breakers/reset", {"json": reset}),
     ]
     async with api.client(identity) as client:
         for method, path, content in sends:
