@@ -406,11 +406,10 @@ async def test_a_cli_that_is_paused_is_seen_refused_and_let_start_again(api: Api
     await breakers.open(api.party.office_id, api.party.host_id, "shell", "The licence ran out.")
     [paused] = (await client.get(f"{api.office}/breakers")).json()["breakers"]
     assert (paused["state"], paused["profile"], paused["reason"]) == ("open", "shell", "The licence ran out.")
-    start = {"json": {"profile": "shell"}}
-    assert refused(await client.post(f"{api.office}/sessions", **start)) == (409, "breaker_open")
+    assert refused(await client.post(f"{api.office}/sessions", json={"profile": "shell"})) == (409, "breaker_open")
     reset = {"host_id": str(api.party.host_id), "profile": "shell"}
     assert (await client.post(f"{api.office}/breakers/reset", json=reset)).json()["state"] == "closed"
-    assert (await client.post(f"{api.office}/sessions", **start)).status_code == 202
+    assert (await client.post(f"{api.office}/sessions", json={"profile": "shell"})).status_code == 202
 
 
 # Events
