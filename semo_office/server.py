@@ -5,11 +5,11 @@ import fcntl
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID, uuid4
 
 import structlog
@@ -39,31 +39,48 @@ class ServerRecord(BaseModel):
     started_at: AwareDatetime
     instance_id: UUID
     link: str
+    url: str
+    """Where its API is."""
     leads: tuple[UUID, ...] = ()
 
 
-async def run_server(state: StateFolder) -> None:
+class Api(Protocol):
+    """What answers callers beside the controllers. `url`: where."""
+
+    @property
+    def url(self) -> str: ...
+
+    async def run(self, link: Link, stop: Stop) -> None:
+        """Until the stop. `link`: the server's own."""
+
+
+def run_server(state: StateFolder, open_api: Callable[[], AbstractContextManager[Api]]) -> None:
     """Serve until SIGTERM or SIGINT; SIGHUP: look for new offices now. state: prepared.
 
     Raises OfficeError, one sentence, when it can't run.
     """
-    with only_server(state.run):
-        credentials = CredentialsFile(state, "server")
-        user_id = UUID((await asyncio.to_thread(credentials)).user_id)
-        server = Server(state, await Link.open(credentials), user_id)
-        loop = asyncio.get_running_loop()
-        for number, act in ((signal.SIGTERM, server.stop), (signal.SIGINT, server.stop), (signal.SIGHUP, server.look)):
-            loop.add_signal_handler(number, act)
-        await server.run()
+    with only_server(state.run), open_api() as api:
+        asyncio.run(_serve(state, api))
+
+
+async def _serve(state: StateFolder, api: Api) -> None:
+    credentials = CredentialsFile(state, "server")
+    user_id = UUID((await asyncio.to_thread(credentials)).user_id)
+    server = Server(state, await Link.open(credentials), user_id, api)
+    loop = asyncio.get_running_loop()
+    for number, act in ((signal.SIGTERM, server.stop), (signal.SIGINT, server.stop), (signal.SIGHUP, server.look)):
+        loop.add_signal_handler(number, act)
+    await server.run()
 
 
 class Server:
     """All parts of one server process; it closes the link at its end."""
 
-    def __init__(self, state: StateFolder, link: Link, user_id: UUID) -> None:
+    def __init__(self, state: StateFolder, link: Link, user_id: UUID, api: Api) -> None:
         self._path = state.process_record("server")
         self._link = link
         self._user_id = user_id
+        self._api = api
         self._stop = Stop()
         self._work, self._link_watch = Tasks(self._stop), Tasks(self._stop)
         self._offices = OfficeStore(link)
@@ -72,7 +89,11 @@ class Server:
         self._stop.then(self._bell.set)
         self._stop.then(self._changed.set)
         self._record = ServerRecord(
-            pid=os.getpid(), started_at=datetime.now(UTC), instance_id=uuid4(), link=link.status.state
+            pid=os.getpid(),
+            started_at=datetime.now(UTC),
+            instance_id=uuid4(),
+            link=link.status.state,
+            url=api.url,
         )
 
     def stop(self) -> None:
@@ -87,6 +108,7 @@ class Server:
         """Serve until the stop. Raises what ended a part of it early."""
         self._link_watch.start("link", self._link.wait_closed())
         try:
+            self._work.start("api", self._api.run(self._link, self._stop))
             self._work.start("offices", self._find_offices())
             await self._stop.wait()
             await self._work.settle(SETTLE_S)

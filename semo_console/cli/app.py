@@ -42,6 +42,7 @@ _VERBS: tuple[Callable[..., None], ...] = (
     lifecycle.down,
     lifecycle.status,
     lifecycle.console,
+    lifecycle.token,
     prompts.send,
     prompts.cancel,
     sessions.new,

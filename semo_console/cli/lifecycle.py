@@ -1,4 +1,4 @@
-"""`semo up`, `semo down`, `semo status`, `semo console`."""
+"""`semo up`, `semo down`, `semo status`, `semo console`, `semo token`."""
 
 import os
 import sys
@@ -115,3 +115,16 @@ def status(as_json: Json = False, state_dir: StateDir = None) -> None:
     from semo_console.cli.actions.survey import show_status
 
     show_status(state_dir, as_json=as_json)
+
+
+def token(as_json: Json = False, state_dir: StateDir = None) -> None:
+    """Print your token for the HTTP API.
+
+    \b
+    Examples:
+      curl -H "Authorization: Bearer $(semo token)" $(semo status --json | jq -r .api)/api/offices
+      semo token --json
+    """
+    from semo_console.cli.actions.token import print_token
+
+    print_token(state_dir, as_json=as_json)

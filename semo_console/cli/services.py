@@ -43,19 +43,33 @@ def agent(terminal: Terminal = TerminalChoice.AUTO, lifeline: Lifeline = None, s
     run_agent(state_dir, terminal.value)
 
 
-def serve(lifeline: Lifeline = None, state_dir: StateDir = None) -> None:
+def serve(
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            "--listen",
+            metavar="HOST:PORT",
+            help="Where its HTTP API listens; else on 127.0.0.1, at a port that stays. Port 0: a free one.",
+            show_default=False,
+        ),
+    ] = None,
+    lifeline: Lifeline = None,
+    state_dir: StateDir = None,
+) -> None:
     """Run the office server in the foreground.
 
-    It leads the jobs of every office that admits it. A second one on the same office stands by.
+    It leads the jobs of every office that admits it; a second one on the same office stands by. Its HTTP API answers
+    whoever brings a token (`semo token`). Beyond 127.0.0.1 put TLS in front of it: tokens go over the wire as they are.
 
     \b
-    Example:
+    Examples:
       semo serve
+      semo serve --listen 127.0.0.1:8080
     """
     hold_lifeline(lifeline)
     from semo_console.cli.actions.server_service import run_office_server
 
-    run_office_server(state_dir)
+    run_office_server(state_dir, listen)
 
 
 def migrate(

@@ -108,9 +108,9 @@ def output(
       semo output 3f2a
       semo output -f --lines 20 3f2a
     """
-    from semo_console.cli.actions.reading import follow_output, show_output
+    from semo_console.cli.actions.reading import print_as_it_comes, show_output
 
-    read = follow_output if follow else show_output
+    read = print_as_it_comes if follow else show_output
     raise typer.Exit(read(state_dir, office, session, lines=lines, as_json=as_json))
 
 

@@ -127,7 +127,10 @@ class Link:
         limit: int | None = None,
         deadline: float = DEADLINE_S,
     ) -> list[Row]:
-        """Rows in ascending `order`, at most `limit`, None: all. deadline: s for each 1000 rows. Raises as `rpc`."""
+        """Rows in `order` (`-column`: descending), at most `limit`, None: all. deadline: s for each 1000 rows.
+
+        Raises as `rpc`.
+        """
         return await self._requests.select(
             table, columns=columns, filters=filters, order=order, limit=limit, deadline=deadline
         )

@@ -152,7 +152,10 @@ class Requests:
         limit: int | None = None,
         deadline: float = DEADLINE_S,
     ) -> list[Row]:
-        """Rows in ascending `order`, at most `limit`; in pages of 1000, by offset: order by what does not change."""
+        """Rows in `order` (`-column`: descending), at most `limit`.
+
+        In pages of 1000, by offset: order by what does not change.
+        """
         filters, rows = tuple(filters), list[Row]()
         while True:
             size = PAGE_ROWS if limit is None else min(PAGE_ROWS, limit - len(rows))
@@ -176,7 +179,7 @@ class Requests:
             for condition in filters:
                 query = query.filter(condition.column, condition.operator, condition.value)
             for column in order:
-                query = query.order(column)
+                query = query.order(column.removeprefix("-"), desc=column.startswith("-"))
             query = query.limit(size) if offset == 0 else query.range(offset, offset + size - 1)
             answer = await query.execute()
             rows: list[Row] = answer.data

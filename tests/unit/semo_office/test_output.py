@@ -1,4 +1,4 @@
-from semo_console.cli.actions.following import Follower, News, Reading
+from semo_office.output import Follower, News, Reading
 
 
 def reading(first: int, *lines: str, settled: int, epoch: int = 1) -> Reading:
