@@ -17,6 +17,7 @@ from semo_agent.holder.keeper import TabKeeper
 from semo_agent.holder.protocol import VERSION, Header, ProtocolError, RequestError
 from semo_agent.holder.tab import HeldTab, PendingWrite
 from semo_agent.holder.timers import Timers
+from semo_agent.holder.viewed import Expectations, Expected, ViewedTab
 
 IDLE_SECONDS = 60.0
 """The holder ends when it held no tab and had no client for so long."""
@@ -42,6 +43,7 @@ class Holder:
         self._idle_seconds = idle_seconds
         self._selector = selectors.DefaultSelector()
         self._timers = Timers(clock)
+        self._expectations = Expectations()
         self._keeper = TabKeeper(self._selector, self._timers, attended=self._attended, changed=self._changed)
         self._connections: dict[int, Connection] = {}
         self._next_connection = 0
@@ -108,6 +110,12 @@ class Holder:
         verbs: dict[Any, Callable[..., None]] = {
             "hello": self._hello,
             "open": self._open,
+            "expect": self._expect,
+            "withdraw": self._withdraw,
+            "words": self._words,
+            "hand": self._hand,
+            "explain": self._explain,
+            "leave": self._leave,
             "feed": self._feed,
             "bind": self._bind,
             "ended": self._note_end,
@@ -148,16 +156,21 @@ class Holder:
         self._watch_idleness()
 
     def _attended(self, tab: HeldTab) -> bool:
-        return any(tab.tab_id in connection.attachments for connection in self._connections.values())
+        attachments = (connection.attachments.get(tab.tab_id) for connection in self._connections.values())
+        return any(attachment is not None and not attachment.views for attachment in attachments)
 
     def _disconnect(self, connection: Connection) -> None:
         if self._connections.pop(connection.number, None) is None:
             return
         self._selector.unregister(connection.sock)
-        connection.sock.close()
-        # Tabs that waited for this client are read again.
+        connection.close()
+        self._expectations.withdraw_all_of(connection.number)
         for attachment in connection.attachments.values():
-            self._keeper.watch(attachment.tab)
+            if isinstance(attachment.tab, ViewedTab) and attachment.views:
+                self._keeper.lose_viewer(attachment.tab)
+            else:
+                # A tab that waited for this client is read again.
+                self._keeper.watch(attachment.tab)
         self._watch_idleness()
 
     # Verbs
@@ -186,6 +199,41 @@ class Holder:
 
         self._keeper.open(header["tag"], argv, header["cwd"], header["env"], size, opened)
 
+    def _expect(self, connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
+        """Wait for the viewer of a tab; the reply comes when it has started the program, or could not."""
+        words = (header["argv"], header["cwd"], header["env"])
+        self._expectations.add(header["tab"], Expected(header["kind"], header["tag"], *words, connection.number, reply))
+
+    def _withdraw(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
+        self._expectations.withdraw(header["tab"])
+        reply({})
+
+    def _words(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
+        wanted = self._expectations.get(header["tab"])
+        reply({"argv": wanted.argv, "cwd": wanted.cwd, "env": wanted.env})
+
+    def _hand(self, connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
+        tab_id = header["tab"]
+        wanted = self._expectations.get(tab_id)
+        if "failure" in header:
+            wanted.reply({"error": header["failure"], "kind": "launch"})
+        else:
+            size, where = _size(header), header["where"]
+            tab = ViewedTab(tab_id, wanted, header["pid"], connection.take_handed(), size, where)
+            connection.attachments[tab_id] = Attachment(tab, 0, views=True)
+            self._keeper.take_over(tab)
+            wanted.reply(tab.describe())
+        self._expectations.withdraw(tab_id)
+        reply({})
+
+    def _explain(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
+        self._keeper.explain(self._keeper.get_viewed(header["tab"]), header["exit"])
+        reply({})
+
+    def _leave(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
+        self._keeper.leave(self._keeper.get_viewed(header["tab"]), header["reason"])
+        reply({})
+
     def _feed(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
         feed = HeldFeed(header["tab"], header["tag"], Path(header["path"]), _size(header))
         self._keeper.feed(feed)
@@ -207,8 +255,11 @@ class Holder:
         reply({})
 
     def _detach(self, tab: HeldTab) -> None:
+        """Take the tab from the client that has it; its viewer shows it to the end."""
         for connection in self._connections.values():
-            connection.attachments.pop(tab.tab_id, None)
+            attachment = connection.attachments.get(tab.tab_id)
+            if attachment is not None and not attachment.views:
+                del connection.attachments[tab.tab_id]
 
     def _list(self, _connection: Connection, _header: Header, _body: bytes, reply: Callable[..., None]) -> None:
         reply({"tabs": [tab.describe() for tab in self._keeper.tabs.values()]})
@@ -230,6 +281,7 @@ class Holder:
         tab = self._keeper.get(header["tab"])
         tab.resize(*_size(header))
         reply({"end": tab.output.end})
+        self._changed()
 
     def _signal(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
         tab = self._keeper.get(header["tab"])
@@ -258,9 +310,13 @@ class Holder:
         self._keeper.watch(tab)
         reply(tab.describe())
 
-    def _ack(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
+    def _ack(self, connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
         tab = self._keeper.get(header["tab"])
-        tab.output.forget_before(header["offset"])
+        attachment = connection.attachments.get(tab.tab_id)
+        if isinstance(tab, ViewedTab) and attachment is not None and attachment.views:
+            tab.acknowledge_shown(header["offset"])
+        else:
+            tab.acknowledge(header["offset"])
         self._keeper.watch(tab)
         reply({})
 
