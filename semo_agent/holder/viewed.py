@@ -70,6 +70,7 @@ class ViewedTab(HeldTab):
         self.kind = wanted.kind
         self.resizes = deque()
         self._where = where
+        self._resize_count = 0
         self._shown: int | None = 0
         self._acknowledged = 0
         self._reason: str | None = None
@@ -80,8 +81,8 @@ class ViewedTab(HeldTab):
 
     def resize(self, cols: int, rows: int) -> None:
         if (cols, rows) != self.size and not self.finished:
-            number = self.resizes[-1].number + 1 if self.resizes else 1
-            self.resizes.append(Resized(number, self.output.end, cols, rows))
+            self._resize_count += 1
+            self.resizes.append(Resized(self._resize_count, self.output.end, cols, rows))
         super().resize(cols, rows)
 
     def takes_output(self, attended: bool) -> bool:

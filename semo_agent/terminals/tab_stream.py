@@ -65,7 +65,7 @@ class TabStream:
         self.transcript = transcript
         self.exited = asyncio.Event()
         self.resized = asyncio.Event()
-        """The size has changed; whoever waits for it clears it."""
+        """The size has changed, or changes no more by itself; whoever waits for it clears it."""
         self.exit: ExitStatus | None = None
         self.emulator, self.offset = _resume(info, transcript)
         self.client = client
@@ -204,6 +204,7 @@ class TabStream:
         self._resize_when_due()
         self.exit = exit
         self.exited.set()
+        self.resized.set()
         self._events.tell(Exited(self.info.tab_id, exit))
 
     def _must_save(self) -> bool:

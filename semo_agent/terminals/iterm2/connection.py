@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 from semo_agent.errors import TerminalDied, TerminalError, TerminalTimeout
-from semo_agent.holder.place import find_listener
 from semo_agent.terminals.iterm2.cookie import (
     COOKIE_VARIABLE,
     KEY_VARIABLE,
@@ -177,11 +176,8 @@ class ITerm2Connection:
     async def _see_listening(self) -> None:
         """Look for the socket ourselves: without one the library dials a TCP port, where anybody may listen."""
         path = api_socket()
-        if await asyncio.to_thread(find_listener, path) is not None:
-            return
-        # A socket that was left says that the API was on.
-        left = await asyncio.to_thread(path.exists)
-        raise ApiDisabled if not left and await runs_iterm2(self._run) else NotRunning
+        if not await asyncio.to_thread(path.exists):
+            raise ApiDisabled if await runs_iterm2(self._run) else NotRunning
 
 
 def api_socket() -> Path:

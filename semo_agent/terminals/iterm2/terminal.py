@@ -72,11 +72,11 @@ class ITerm2Terminal(HeldTerminal):
 
     async def resize(self, tab_id: str, size: Size) -> None:
         stream = self._stream(tab_id)
+        if not stream.exited.is_set():
+            await self._resize(self._living(), tab_id, checked(size))
+            await _see_size(stream, size)
         if stream.exited.is_set():
             await super().resize(tab_id, size)
-            return
-        await self._resize(self._living(), tab_id, checked(size))
-        await _see_size(stream, size)
 
     async def close(self, tab_id: str, *, grace: float = 3.0) -> ExitStatus:
         status = await super().close(tab_id, grace=grace)
