@@ -21,6 +21,8 @@ from semo_agent.holder.viewed import Expectations, Expected, ViewedTab
 
 IDLE_SECONDS = 60.0
 """The holder ends when it held no tab and had no client for so long."""
+_GOODBYE_SECONDS = 2.0
+_LOOK_SECONDS = 0.02
 
 _SENTENCES = {
     "ended": "The program has ended.",
@@ -326,13 +328,22 @@ class Holder:
         def ended(tab_id: str) -> None:
             left.discard(tab_id)
             if not left:
-                reply({})
-                self._stopping = True
+                self._see_viewers_gone(reply, _GOODBYE_SECONDS)
 
         for tab in list(self._keeper.tabs.values()):
             self._keeper.end(tab, header["grace"], functools.partial(ended, tab.tab_id))
         if not left:
             ended("")
+
+    def _see_viewers_gone(self, reply: Callable[..., None], seconds: float) -> None:
+        """End when what showed the tabs has shown their end."""
+        viewers = (attachment.views for each in self._connections.values() for attachment in each.attachments.values())
+        if any(viewers) and seconds > 0:
+            later = functools.partial(self._see_viewers_gone, reply, seconds - _LOOK_SECONDS)
+            self._timers.after(_LOOK_SECONDS, later)
+        else:
+            reply({})
+            self._stopping = True
 
     # Idleness
 

@@ -70,6 +70,9 @@ class ITerm2Terminal(HeldTerminal):
         """The ids that iTerm2 gave, by tab."""
         self._opening = asyncio.Lock()
 
+    async def see_usable(self) -> None:
+        await self._connection.connect()
+
     async def resize(self, tab_id: str, size: Size) -> None:
         stream = self._stream(tab_id)
         if not stream.exited.is_set():
