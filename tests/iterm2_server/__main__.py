@@ -66,7 +66,7 @@ async def run(options: argparse.Namespace) -> None:
 def _application(options: argparse.Namespace) -> Application:
     major, minor = (int(part) for part in options.protocol.split("."))
     profiles = Profiles(options.profile, options.defaults)
-    application = Application(profiles, Cadence(options.fast, options.slow), (major, minor))
+    application = Application(profiles, Cadence(options.fast, options.slow, asyncio.get_running_loop()), (major, minor))
     for _ in range(options.windows):
         application.create_tab(profiles.named(""), None, None, select=True)
     return application

@@ -20,7 +20,7 @@ from tests.iterm2_server.session import Session
 
 T = TypeVar("T")
 
-_LOOKS, _LOOK_S = 200, 0.01
+_LOOKS, _LOOK_S = 50, 0.01
 _TELLS_SELECTION = (1, 18)
 
 

@@ -39,6 +39,11 @@ class ByHand:
         for each in list(tab.root.sessions()):
             self._application.close(each, undo=self._undo_close if undo is None else undo)
 
+    def close_all(self) -> None:
+        """Close all windows, for good."""
+        for session in list(self._application.sessions()):
+            self._application.close(session)
+
     def undo_close(self, session: str) -> None:
         self._application.undo(session)
 

@@ -3,11 +3,20 @@
 import asyncio
 import math
 from collections.abc import Callable
+from typing import Any, Protocol
 
 from tests.iterm2_server.session import Session
 
 FAST_HZ, SLOW_HZ = 30.0, 1.0
 IDLE_S = 3.0
+
+
+class Clock(Protocol):
+    """What is needed of an event loop."""
+
+    def time(self) -> float: ...
+
+    def call_at(self, when: float, callback: Callable[..., object], /, *args: Any) -> asyncio.TimerHandle: ...
 
 
 class Cadence:
@@ -16,11 +25,11 @@ class Cadence:
     What changes between two times is told once.
     """
 
-    def __init__(self, fast: float = FAST_HZ, slow: float = SLOW_HZ) -> None:
+    def __init__(self, fast: float, slow: float, loop: Clock) -> None:
         self.tell: Callable[[Session], None] = lambda session: None
         self.sees: Callable[[Session], bool] = lambda session: True
         self._fast, self._slow = 1 / fast, 1 / slow
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._began = self._loop.time()
         self._waiting: dict[Session, asyncio.TimerHandle] = {}
         self._told: dict[Session, float] = {}
@@ -43,7 +52,8 @@ class Cadence:
 
     def _next(self, session: Session) -> float:
         now = self._loop.time()
-        told = self._told.get(session, self._began)
+        # A session that is new is not idle.
+        told = self._told.setdefault(session, now)
         if self.sees(session) and now - told < IDLE_S:
             return max(now, told + self._fast)
         return self._began + math.floor((now - self._began) / self._slow + 1) * self._slow

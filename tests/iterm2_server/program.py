@@ -54,10 +54,9 @@ class Program:
 
     def foreground(self) -> int:
         """The process that leads the group in the foreground."""
-        if self.ended:
-            return self.pid
         with contextlib.suppress(OSError):
-            return os.tcgetpgrp(self._master)
+            # Nobody is there until the child leads its session.
+            return (not self.ended and os.tcgetpgrp(self._master)) or self.pid
         return self.pid
 
     def hang_up(self) -> None:
@@ -67,12 +66,11 @@ class Program:
             self._close()
 
     def lives(self) -> bool:
-        """Whether anything of its group is left; one that nobody waited for counts."""
+        """Whether it has not ended."""
         try:
-            os.killpg(self.pid, 0)
-        except ProcessLookupError:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:
             return False
-        return True
 
     def signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

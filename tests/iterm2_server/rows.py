@@ -40,11 +40,8 @@ class Row:
 
     @cached_property
     def cells(self) -> list[Cell]:
-        """Without the blanks at the end that nobody wrote; made when they are first looked at."""
-        cells = list(_cells(self._styled))
-        while not self.wrapped and cells and cells[-1] == _BLANK:
-            cells.pop()
-        return cells
+        """As far as something was written; made when they are first looked at."""
+        return list(_cells(self._styled))
 
     def message(self, *, with_styles: bool, first: int = 0, last: int | None = None) -> api_pb2.LineContents:
         """The columns `first` to `last` (exclusive) as the API tells them."""
@@ -59,9 +56,6 @@ class Row:
         if with_styles:
             message.style.extend(style.message(repeats) for style, repeats in _runs(cell.style for cell in cells))
         return message
-
-
-_BLANK = Cell(" ")
 
 
 def wrapped_anew(rows: Iterable[Row], width: int) -> Iterator[Row]:

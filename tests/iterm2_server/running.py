@@ -43,6 +43,19 @@ class RunningITerm2:
         """What a client needs in its environment."""
         return {"HOME": str(self.home), "ITERM2_COOKIE": COOKIE}
 
+    @contextmanager
+    def connecting(self) -> Iterator[None]:
+        """For as long as a client connects, the environment of this process leads it here."""
+        before = {name: os.environ.get(name) for name in self.environment}
+        os.environ.update(self.environment)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name, None)
+                if value is not None:
+                    os.environ[name] = value
+
     def launch(self) -> None:
         """Start the process; returns when it listens."""
         self._process = subprocess.Popen(
