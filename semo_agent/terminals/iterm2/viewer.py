@@ -36,6 +36,8 @@ _BUSY: Final = 64 * 1024
 _ACKNOWLEDGE: Final = 32 * 1024
 _PARENT_SECONDS: Final = 0.3
 """How long the system may take to give this process another parent when iTerm2 has died."""
+_HANGUP_SECONDS: Final = 2.0
+"""How long a program may take to end when the holder has died."""
 _NOTICED: Final = (signal.SIGHUP, signal.SIGTERM, signal.SIGWINCH, signal.SIGCHLD)
 _IGNORED: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU, signal.SIGTTIN, signal.SIGPIPE)
 
@@ -173,8 +175,9 @@ class _Viewer:
         """The wait status of the program."""
         before = _make_raw()
         try:
-            # A change of size while it started was told to nobody.
+            # A change of size while it started was told to nobody, and output may have come with the last reply.
             self._tell_size()
+            self._receive()
             while not (self.over and not self.output):
                 self._step()
         except (EOFError, OSError):
@@ -253,8 +256,13 @@ class _Viewer:
             self._leave()
 
     def _tell_size(self) -> None:
-        if not self.gone:
+        if self.gone:
+            return
+        try:
             cols, rows = _size()
+        except OSError:
+            self._leave()
+        else:
             self.holder.notify("resize", tab=self.tab_id, cols=cols, rows=rows)
 
     def _reap(self) -> None:
@@ -281,10 +289,16 @@ class _Viewer:
         return ITERM2_DIED
 
     def _end_program(self) -> None:
-        if self.status is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
-            _, self.status = os.waitpid(self.pid, 0)
+        """See the program end that lost its terminal; it was hung up."""
+        deadline = time.monotonic() + _HANGUP_SECONDS
+        while self.status is None:
+            if time.monotonic() > deadline:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.pid, signal.SIGKILL)
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = status
+            time.sleep(0.01)
 
 
 def _listen_to_signals() -> int:
