@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from semo_agent.errors import TerminalDied, TerminalError, TerminalTimeout
+from semo_agent.holder.place import find_listener
 from semo_agent.terminals.iterm2.cookie import (
     COOKIE_VARIABLE,
     KEY_VARIABLE,
@@ -61,6 +62,10 @@ class _Channel(iterm2.Connection):
             connecting = self._get_unix_connect_coro()
         self.websocket = await connecting
 
+    @property
+    def is_open(self) -> bool:
+        return self.websocket is not None and self.websocket.open
+
     async def dispatch(self) -> None:
         """Hand out replies until the connection is lost. We subscribe to nothing, so nothing else comes."""
         if self.websocket is None:
@@ -92,7 +97,7 @@ class ITerm2Connection:
     async def connect(self) -> None:
         """Be connected. Raises `ITerm2Unavailable`, `TerminalTimeout`."""
         async with self._connecting:
-            if self._dispatching is None or self._dispatching.done():
+            if self._channel is None or not self._channel.is_open:
                 await self._open()
 
     async def call(self, work: Work) -> ServerOriginatedMessage:
@@ -140,6 +145,7 @@ class ITerm2Connection:
     async def _open(self) -> None:
         await self._see_listening()
         if self._cookie is None and not _needs_no_cookie():
+            await _see_answering()
             self._cookie = await ask_for_cookie(self._run)
         channel = await self._open_channel() or await self._open_with_new_cookie()
         if channel.iterm2_protocol_version < OLDEST_PROTOCOL:
@@ -184,6 +190,12 @@ def api_socket() -> Path:
     """Where iTerm2 listens."""
     suite = os.environ.get("IT2_SUITE", "iTerm2")
     return Path("~/Library/Application Support").expanduser() / suite / "private" / "socket"
+
+
+async def _see_answering() -> None:
+    """AppleScript would start an iTerm2 that does not run."""
+    if await asyncio.to_thread(find_listener, api_socket()) is None:
+        raise NotRunning
 
 
 @contextmanager

@@ -290,8 +290,13 @@ class ITerm2Kit(Kit):
 
     async def sessions(self) -> list[str]:
         """The sessions of iTerm2 that show tabs of this folder."""
-        looks = [(session, await self.by_hand("look", session=session)) for session in await self.by_hand("sessions")]
-        return [session for session, seen in looks if str(self.folder) in str(seen["variables"].get("user.semo"))]
+        found = []
+        for session in await self.by_hand("sessions"):
+            # It may be closed meanwhile.
+            with contextlib.suppress(AssertionError):
+                tag = (await self.by_hand("look", session=session))["variables"].get("user.semo")
+                found += [session] if str(self.folder) in str(tag) else []
+        return found
 
     async def tidy(self) -> None:
         await super().tidy()
