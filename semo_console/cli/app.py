@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from semo_console.cli import jobs, lifecycle, prompts, services, sessions
+from semo_console.cli import agents, jobs, lifecycle, prompts, services, sessions
 from semo_console.cli.exits import MEANINGS
 from semo_console.cli.waiting import WaitingCommand
 
@@ -49,7 +49,6 @@ _VERBS: tuple[Callable[..., None], ...] = (
     sessions.output,
     sessions.terminate,
     services.hub,
-    services.agent,
     services.serve,
     services.migrate,
 )
@@ -57,4 +56,5 @@ _WAITING = (prompts.send,)
 
 for _verb in _VERBS:
     app.command(cls=WaitingCommand if _verb in _WAITING else None)(_verb)
+app.add_typer(agents.agent)
 app.add_typer(jobs.job)
