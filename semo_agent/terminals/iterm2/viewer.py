@@ -17,22 +17,22 @@ import sys
 import termios
 import time
 import tty
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
-from semo_agent.holder.protocol import VERSION, FrameReader, Header, pack
+from semo_agent.holder.protocol import VERSION, Header, RequestError
 from semo_agent.holder.spawn import Spawned, read_failure, spawn
 from semo_agent.holder.tab import exit_of
+from semo_agent.terminals.iterm2.link import HolderLink
 
 TAB_CLOSED: Final = "its tab was closed"
 ITERM2_DIED: Final = "iTerm2 died"
 
 _SESSION_VARIABLE: Final = "ITERM_SESSION_ID"
 _IN, _OUT = 0, 1
-_READ: Final = 64 * 1024
 _BUSY: Final = 64 * 1024
-"""Bytes that wait for the window, or for the holder, at which no more are taken for it."""
+"""Bytes that wait for the window, or for the program, at which no more are taken for it."""
 _ACKNOWLEDGE: Final = 32 * 1024
 _PARENT_SECONDS: Final = 0.3
 """How long the system may take to give this process another parent when iTerm2 has died."""
@@ -42,73 +42,16 @@ _NOTICED: Final = (signal.SIGHUP, signal.SIGTERM, signal.SIGWINCH, signal.SIGCHL
 _IGNORED: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU, signal.SIGTTIN, signal.SIGPIPE)
 
 
-class _Refused(Exception):
-    """The holder said no, or is gone."""
-
-
-@dataclass
-class _Holder:
-    """The connection to the holder. Requests wait for their reply; nothing else comes before the first tab is shown."""
-
-    sock: socket.socket
-    frames: FrameReader = field(default_factory=FrameReader)
-    waiting: bytearray = field(default_factory=bytearray)
-    _early: list[tuple[Header, bytes]] = field(default_factory=list)
-    _number: int = 0
-
-    def request(self, verb: str, *, hand: int | None = None, **fields: Any) -> Header:
-        self._number += 1
-        frame = pack({"id": self._number, "verb": verb, **fields})
-        if hand is None:
-            self.sock.sendall(frame)
-        else:
-            sent = socket.send_fds(self.sock, [frame], [hand])
-            self.sock.sendall(frame[sent:])
-        return self._await_reply()
-
-    def notify(self, verb: str, body: bytes = b"", **fields: Any) -> None:
-        self._number += 1
-        self.waiting += pack({"id": self._number, "verb": verb, **fields}, body)
-
-    def flush(self) -> None:
-        """Send what the socket takes."""
-        with contextlib.suppress(BlockingIOError):
-            del self.waiting[: self.sock.send(self.waiting)]
-
-    def receive(self) -> Iterator[tuple[Header, bytes]]:
-        """The frames that are there. Raises `EOFError` when the holder is gone."""
-        early, self._early = self._early, []
-        yield from early
-        try:
-            data = self.sock.recv(_READ)
-        except BlockingIOError:
-            return
-        if not data:
-            raise EOFError
-        yield from self.frames.feed(data)
-
-    def _await_reply(self) -> Header:
-        while data := self.sock.recv(_READ):
-            frames = list(self.frames.feed(data))
-            replies = [header for header, _ in frames if header.get("id") == self._number]
-            self._early += [frame for frame in frames if "push" in frame[0]]
-            if replies and "error" in replies[0]:
-                raise _Refused(replies[0]["error"])
-            if replies:
-                return replies[0]
-        raise _Refused("SEMO's holder of the terminals is gone.")
-
-
 def main(path: str, tab_id: str) -> NoReturn:
     parent = os.getppid()
     wakeup = _listen_to_signals()
     with socket.socket(socket.AF_UNIX) as sock:
         try:
             sock.connect(path)
-            holder = _Holder(sock)
+            holder = HolderLink(sock)
             holder.request("hello", version=VERSION)
             child = _start(holder, tab_id)
-        except (OSError, _Refused) as err:
+        except (OSError, RequestError) as err:
             _say(f"SEMO has no session for this tab ({err}); open a new one with `semo` and close this tab.")
             sys.exit(1)
         except KeyError as err:
@@ -118,8 +61,8 @@ def main(path: str, tab_id: str) -> NoReturn:
         _end_like(_Viewer(holder, tab_id, child.pid, parent, wakeup).run())
 
 
-def _start(holder: _Holder, tab_id: str) -> Spawned:
-    """Start the program that the holder names and hand its PTY over. Raises `_Refused`, also when it can't start."""
+def _start(holder: HolderLink, tab_id: str) -> Spawned:
+    """Start the program that the holder names and hand its PTY over. Raises `RequestError`, also when it can't."""
     wanted = holder.request("words", tab=tab_id)
     cols, rows = _size()
     try:
@@ -134,7 +77,7 @@ def _start(holder: _Holder, tab_id: str) -> Spawned:
     try:
         fields = {"pid": child.pid, "cols": cols, "rows": rows, "where": _where(os.environ)}
         holder.request("hand", hand=child.master, tab=tab_id, **fields)
-    except (OSError, _Refused):
+    except (OSError, RequestError):
         # Nobody wants it any more.
         os.killpg(child.pid, signal.SIGKILL)
         raise
@@ -142,9 +85,9 @@ def _start(holder: _Holder, tab_id: str) -> Spawned:
     return child
 
 
-def _fail(holder: _Holder, tab_id: str, failure: str) -> NoReturn:
+def _fail(holder: HolderLink, tab_id: str, failure: str) -> NoReturn:
     holder.request("hand", tab=tab_id, failure=failure)
-    raise _Refused(failure)
+    raise RequestError("launch", failure)
 
 
 def _where(environment: Mapping[str, str]) -> Header:
@@ -156,7 +99,7 @@ def _where(environment: Mapping[str, str]) -> Header:
 class _Viewer:
     """Moves bytes between window and holder until the program has ended and all of its output was shown."""
 
-    holder: _Holder
+    holder: HolderLink
     tab_id: str
     pid: int
     parent: int
@@ -165,6 +108,8 @@ class _Viewer:
     received: int = 0
     """Offset up to which output came; what is still in `output` was not shown."""
     acknowledged: int = 0
+    typed: dict[int, int] = field(default_factory=dict)
+    """Bytes that the program has not taken yet, by request."""
     status: int | None = None
     gone: bool = False
     """The window."""
@@ -191,7 +136,7 @@ class _Viewer:
         readers = [self.wakeup]
         if len(self.output) < _BUSY:
             readers.append(self.holder.sock.fileno())
-        if not self.gone and len(self.holder.waiting) < _BUSY:
+        if not self.gone and sum(self.typed.values()) < _BUSY:
             readers.append(_IN)
         writers = [self.holder.sock.fileno()] if self.holder.waiting else []
         writers += [_OUT] if self.output and not self.gone else []
@@ -209,6 +154,7 @@ class _Viewer:
 
     def _receive(self) -> None:
         for header, body in self.holder.receive():
+            self.typed.pop(header.get("id", 0), None)
             match header.get("push"):
                 case "output":
                     self.output += body
@@ -242,7 +188,7 @@ class _Viewer:
         except OSError:
             data = b""
         if data:
-            self.holder.notify("write", data, tab=self.tab_id)
+            self.typed[self.holder.notify("write", data, tab=self.tab_id)] = len(data)
         else:
             self._leave()
 

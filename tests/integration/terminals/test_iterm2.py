@@ -181,6 +181,20 @@ async def test_what_a_person_types_in_the_tab_reaches_the_program(agent: Watched
     await agent.shows(tab, "직접 쓴 글")
 
 
+async def test_a_long_text_that_a_person_pastes_reaches_a_slow_program_whole(
+    agent: Watched, kit: ITerm2Kit, tmp_path: Path
+) -> None:
+    tab = await agent.receiver(tmp_path / "record", "--unbracketed", "--slow-read")
+    session, piece = await session_of(kit), "한글" * 3000
+    for _ in range(10):
+        await kit.by_hand("type", session=session, text=piece)
+    await kit.by_hand("type", session=session, text="\r")
+    text = piece * 10
+    await agent.mark(tab, "D")
+    entries = [json.loads(line) for line in (tmp_path / "record").read_text().splitlines()]
+    assert [entry["sha256"] for entry in entries if "prompt" in entry] == [hashlib.sha256(text.encode()).hexdigest()]
+
+
 async def test_a_ctrl_c_by_hand_ends_the_program_and_not_its_tab(agent: Watched, kit: ITerm2Kit) -> None:
     tab = await agent.open("yes")
     await agent.shows(tab, "y")
