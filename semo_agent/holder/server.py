@@ -14,10 +14,11 @@ from typing import Any
 from semo_agent.holder.connection import Attachment, Connection
 from semo_agent.holder.feed import HeldFeed
 from semo_agent.holder.keeper import TabKeeper
-from semo_agent.holder.protocol import VERSION, Header, ProtocolError, RequestError
+from semo_agent.holder.protocol import VERSION, Header, ProtocolError, RequestError, size_in
 from semo_agent.holder.tab import HeldTab, PendingWrite
 from semo_agent.holder.timers import Timers
-from semo_agent.holder.viewed import Expectations, Expected, ViewedTab
+from semo_agent.holder.viewed import ViewedTab
+from semo_agent.holder.viewing import Viewing
 
 IDLE_SECONDS = 60.0
 """The holder ends when it held no tab and had no client for so long."""
@@ -45,8 +46,8 @@ class Holder:
         self._idle_seconds = idle_seconds
         self._selector = selectors.DefaultSelector()
         self._timers = Timers(clock)
-        self._expectations = Expectations()
         self._keeper = TabKeeper(self._selector, self._timers, attended=self._attended, changed=self._changed)
+        self._viewing = Viewing(self._keeper)
         self._connections: dict[int, Connection] = {}
         self._next_connection = 0
         self._stopping = False
@@ -112,12 +113,6 @@ class Holder:
         verbs: dict[Any, Callable[..., None]] = {
             "hello": self._hello,
             "open": self._open,
-            "expect": self._expect,
-            "withdraw": self._withdraw,
-            "words": self._words,
-            "hand": self._hand,
-            "explain": self._explain,
-            "leave": self._leave,
             "feed": self._feed,
             "bind": self._bind,
             "ended": self._note_end,
@@ -132,6 +127,7 @@ class Holder:
             "attach": self._attach,
             "ack": self._ack,
             "shutdown": self._shutdown,
+            **self._viewing.verbs(),
         }
         if verb not in verbs:
             raise RequestError("bad_request", f"The holder does not know the request {verb!r}.")
@@ -166,13 +162,10 @@ class Holder:
             return
         self._selector.unregister(connection.sock)
         connection.close()
-        self._expectations.withdraw_all_of(connection.number)
+        self._viewing.lose(connection)
+        # Tabs that waited for this client are read again.
         for attachment in connection.attachments.values():
-            if isinstance(attachment.tab, ViewedTab) and attachment.views:
-                self._keeper.lose_viewer(attachment.tab)
-            else:
-                # A tab that waited for this client is read again.
-                self._keeper.watch(attachment.tab)
+            self._keeper.watch(attachment.tab)
         self._watch_idleness()
 
     # Verbs
@@ -191,7 +184,7 @@ class Holder:
         argv = header["argv"]
         if not argv or not all(isinstance(word, str) for word in argv):
             raise RequestError("launch", "There is no program to start: argv must be a list of texts.")
-        size = _size(header)
+        size = size_in(header)
 
         def opened(result: HeldTab | str) -> None:
             if isinstance(result, str):
@@ -201,43 +194,8 @@ class Holder:
 
         self._keeper.open(header["tag"], argv, header["cwd"], header["env"], size, opened)
 
-    def _expect(self, connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
-        """Wait for the viewer of a tab; the reply comes when it has started the program, or could not."""
-        words = (header["argv"], header["cwd"], header["env"])
-        self._expectations.add(header["tab"], Expected(header["kind"], header["tag"], *words, connection.number, reply))
-
-    def _withdraw(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
-        self._expectations.withdraw(header["tab"])
-        reply({})
-
-    def _words(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
-        wanted = self._expectations.get(header["tab"])
-        reply({"argv": wanted.argv, "cwd": wanted.cwd, "env": wanted.env})
-
-    def _hand(self, connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
-        tab_id = header["tab"]
-        wanted = self._expectations.get(tab_id)
-        if "failure" in header:
-            wanted.reply({"error": header["failure"], "kind": "launch"})
-        else:
-            size, where = _size(header), header["where"]
-            tab = ViewedTab(tab_id, wanted, header["pid"], connection.take_handed(), size, where)
-            connection.attachments[tab_id] = Attachment(tab, 0, views=True)
-            self._keeper.take_over(tab)
-            wanted.reply(tab.describe())
-        self._expectations.withdraw(tab_id)
-        reply({})
-
-    def _explain(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
-        self._keeper.explain(self._keeper.get_viewed(header["tab"]), header["exit"])
-        reply({})
-
-    def _leave(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
-        self._keeper.leave(self._keeper.get_viewed(header["tab"]), header["reason"])
-        reply({})
-
     def _feed(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
-        feed = HeldFeed(header["tab"], header["tag"], Path(header["path"]), _size(header))
+        feed = HeldFeed(header["tab"], header["tag"], Path(header["path"]), size_in(header))
         self._keeper.feed(feed)
         reply(feed.describe())
 
@@ -281,7 +239,7 @@ class Holder:
 
     def _resize(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
         tab = self._keeper.get(header["tab"])
-        tab.resize(*_size(header))
+        tab.resize(*size_in(header))
         reply({"end": tab.output.end})
         self._changed()
 
@@ -365,11 +323,3 @@ def _report_write(reply: Callable[..., None], failure: str | None, written: int)
         reply({"written": written})
     else:
         reply({"error": _SENTENCES[failure], "kind": failure, "written": written})
-
-
-def _size(header: Header) -> tuple[int, int]:
-    """Columns and rows of a request."""
-    cols, rows = header["cols"], header["rows"]
-    if not (0 < cols < 65536 and 0 < rows < 65536):
-        raise RequestError("bad_request", f"A terminal of {cols}x{rows} cells is not possible.")
-    return cols, rows

@@ -18,6 +18,7 @@ UNATTENDED = 8 * 1024 * 1024
 LONGEST_QUEUE = 8 * 1024 * 1024
 """Bytes waiting for a program that does not read."""
 
+_RESIZES_KEPT = 256
 _READ = 64 * 1024
 _WRITE = 64 * 1024
 
@@ -68,7 +69,7 @@ class HeldTab:
         """The last read found nobody at the other end."""
         self.groups: set[int] = {pid}
         self.ending = False
-        self.resizes: deque[Resized] = deque()
+        self.resizes: deque[Resized] = deque(maxlen=_RESIZES_KEPT)
 
     def describe(self) -> Header:
         cols, rows = self.size

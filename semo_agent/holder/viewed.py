@@ -1,58 +1,11 @@
 """A program that runs in a window of another terminal, which shows it; the holder has its PTY."""
 
-from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
-
-from semo_agent.holder.protocol import Header, RequestError
+from semo_agent.holder.protocol import Header
 from semo_agent.holder.tab import HeldTab, Resized
 
 VIEWER_LOST = "what showed it has ended"
 _BEHIND = 256 * 1024
 """Bytes not yet shown at which the program waits, so that a Ctrl-C in the window is not hidden behind a flood."""
-
-
-class Reply(Protocol):
-    def __call__(self, header: Header) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """A program that a viewer is to start, and how the client that wants it is answered."""
-
-    kind: str
-    tag: str
-    argv: Sequence[str]
-    cwd: str
-    env: Mapping[str, str]
-    connection: int
-    reply: Reply
-
-
-class Expectations:
-    """What viewers are to start, by tab. What nobody waits for any more is not started."""
-
-    def __init__(self) -> None:
-        self._expected: dict[str, Expected] = {}
-
-    def add(self, tab_id: str, expected: Expected) -> None:
-        if tab_id in self._expected:
-            raise RequestError("bad_request", "A tab of this name is expected already.")
-        self._expected[tab_id] = expected
-
-    def get(self, tab_id: str) -> Expected:
-        """Raises `RequestError` when nobody waits for it."""
-        if tab_id not in self._expected:
-            raise RequestError("tab_not_found", "Nobody waits for this tab.")
-        return self._expected[tab_id]
-
-    def withdraw(self, tab_id: str) -> None:
-        self._expected.pop(tab_id, None)
-
-    def withdraw_all_of(self, connection: int) -> None:
-        """Forget what a client wanted that is gone."""
-        self._expected = {tab: wanted for tab, wanted in self._expected.items() if wanted.connection != connection}
 
 
 class ViewedTab(HeldTab):
@@ -64,17 +17,15 @@ class ViewedTab(HeldTab):
     explained_elsewhere = True
 
     def __init__(
-        self, tab_id: str, wanted: Expected, pid: int, master: int, size: tuple[int, int], where: Header
+        self, tab_id: str, kind: str, tag: str, *, pid: int, master: int, size: tuple[int, int], where: Header
     ) -> None:
-        super().__init__(tab_id, wanted.tag, pid, master, size)
-        self.kind = wanted.kind
-        self.resizes = deque()
+        super().__init__(tab_id, tag, pid, master, size)
+        self.kind = kind
         self._where = where
         self._resize_count = 0
         self._shown: int | None = 0
         self._acknowledged = 0
         self._reason: str | None = None
-        self._is_orphan = False
 
     def describe(self) -> Header:
         return {**super().describe(), "where": self._where}
@@ -114,15 +65,11 @@ class ViewedTab(HeldTab):
     def orphan(self) -> None:
         """The viewer is gone: nobody tells how the program ends."""
         self.leave(VIEWER_LOST)
-        self._is_orphan = True
         if self.exit is None:
             self.explain({"code": None, "signal": None})
 
     def reap(self) -> bool:
         return False
-
-    def is_gone(self) -> bool:
-        return self.exit is not None and not self.living_groups()
 
     def _behind(self) -> int:
         return 0 if self._shown is None else self.output.end - self._shown

@@ -5,16 +5,21 @@ import hashlib
 import json
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from iterm2 import rpc
 
-from semo_agent.errors import TerminalTimeout
+from semo_agent.errors import LaunchFailed, TerminalTimeout
+from semo_agent.holder.place import socket_path
+from semo_agent.holder.protocol import VERSION
 from semo_agent.terminals.base import ExitStatus, Key, LaunchSpec, Size
 from semo_agent.terminals.choice import TerminalChoice, choose_terminal
 from semo_agent.terminals.iterm2 import terminal as module
+from semo_agent.terminals.iterm2.link import HolderLink
 from semo_agent.terminals.iterm2.terminal import ITerm2Terminal
 from semo_agent.terminals.iterm2.viewer import ITERM2_DIED, TAB_CLOSED
 from tests.integration.terminals.kit import ENV, PATIENCE, ITerm2Kit, Watched, is_alive, processes_of, texts
@@ -294,6 +299,26 @@ async def test_nothing_of_a_program_is_in_the_words_or_environment_of_other_proc
     told = await asyncio.to_thread(told_by_processes, secret)
     assert told == {tab.pid}
     assert "ITERM2_COOKIE" not in os.environ
+
+
+async def test_a_viewer_that_dies_while_it_starts_its_program_fails_the_launch_at_once(kit: ITerm2Kit) -> None:
+    await kit.start()
+    words: dict[str, Any] = {"argv": ["cat"], "cwd": "/", "env": {}}
+
+    def begin_and_die() -> None:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(socket_path(kit.folder)))
+            viewer = HolderLink(connection)
+            viewer.request("hello", version=VERSION)
+            assert viewer.request("words", tab="tab").items() >= words.items()
+
+    async with kit.client() as client:
+        fields = {"tab": "tab", "kind": "iterm2", "tag": "t", **words}
+        expecting = asyncio.create_task(client.request("expect", timeout=PATIENCE, **fields))
+        await client.request("list")
+        await asyncio.to_thread(begin_and_die)
+        with pytest.raises(LaunchFailed, match="What was to show the program has ended"):
+            await expecting
 
 
 async def test_a_tab_whose_program_never_starts_says_what_it_shows(
