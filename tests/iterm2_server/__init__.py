@@ -16,7 +16,7 @@ short) and, for what a person does by hand, on `DIR/by-hand`. When both listen i
 
 It ends on SIGTERM, SIGINT, and with `--leash` when its standard input does; its programs end with it.
 
-What differs from iTerm2: titles and frames are plausible, not exact; an alternate screen never adds to the scrollback,
-and a higher screen takes no lines back from it; images, hyperlinks, triggers, tmux integration, status bars, tools and
+What differs from iTerm2: titles and frames are plausible, not exact; an alternate screen never adds to the scrollback;
+images, hyperlinks, triggers, tmux integration, status bars, tools and
 key monitors are answered as by an iTerm2 that does not know them.
 """

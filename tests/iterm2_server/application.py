@@ -12,7 +12,7 @@ from semo_agent.terminals.base import Size
 from tests.iterm2_server.buffer import Mark
 from tests.iterm2_server.cadence import Cadence
 from tests.iterm2_server.escapes import Told
-from tests.iterm2_server.layout import Split, Tab, Window
+from tests.iterm2_server.layout import NotFound, Split, Tab, Window
 from tests.iterm2_server.notifications import Notifications
 from tests.iterm2_server.profiles import Profile, Profiles
 from tests.iterm2_server.prompts import Prompts
@@ -22,10 +22,6 @@ T = TypeVar("T")
 
 _LOOKS, _LOOK_S = 50, 0.01
 _TELLS_SELECTION = (1, 18)
-
-
-class NotFound(Exception):
-    """No session, tab or window has this id."""
 
 
 class Application:
@@ -96,14 +92,13 @@ class Application:
                     tab.ClearField("active_session_id")
         return response
 
-    def variable(self, scope: int, identifier: str, name: str) -> Any:
-        """A variable of a tab, a window or the application; None where there is none. Raises `NotFound`."""
+    def place(self, scope: int, identifier: str) -> "Tab | Window | Application":
+        """What has variables, but for sessions. Raises `NotFound`."""
         if scope == api_pb2.TAB:
-            tab = self.tab(identifier)
-            return {"id": tab.number, "title": tab.title or tab.active.name, "titleOverride": tab.title}.get(name)
-        if scope == api_pb2.WINDOW:
-            window = self.window(identifier)
-            return {"id": window.window_id, "number": window.number}.get(name)
+            return self.tab(identifier)
+        return self.window(identifier) if scope == api_pb2.WINDOW else self
+
+    def variable(self, name: str) -> Any:
         return self.user.get(name, os.getpid() if name == "pid" else None)
 
     # What can be done.
@@ -164,12 +159,6 @@ class Application:
         self.notifications.new_session(session)
         self.notifications.layout_change()
 
-    def restart(self, session: Session) -> None:
-        """The same tab, another program and another id."""
-        self._cadence.forget(session)
-        session.restart()
-        self.notifications.layout_change()
-
     def resize(self, session: Session, size: Size) -> None:
         """Give a session a size by giving it to its window, and so to all tabs of it."""
         self.window_of(self.tab_of(session)).resize(size)
@@ -204,11 +193,23 @@ class Application:
     def marked(self, session: Session, mark: Mark) -> None:
         self.prompts.mark(session, mark)
 
+    def restarted(self, session: Session, before: str) -> None:
+        self.notifications.renamed(before, session.guid)
+        self.notifications.layout_change()
+        self.changed(session)
+
     def ended(self, session: Session) -> None:
         if session.profile.closes_on_end:
             self.close(session)
 
     # How it ends.
+
+    def come_back(self) -> None:
+        """Be started again after a crash: the programs lived on in their servers, windows and tabs have other ids."""
+        for window in self.windows:
+            window.number = next(self._numbers)
+            for tab in window.tabs:
+                tab.number = next(self._numbers)
 
     async def quit(self, *, restore: bool) -> None:
         """End all programs as the end of iTerm2 does; with `restore` the windows come back, with new programs."""

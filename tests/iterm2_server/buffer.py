@@ -80,6 +80,7 @@ class Buffer:
         if size.cols != self.size.cols:
             self.history = deque(wrapped_anew(self.history, size.cols))
         self._take(self._emulator.resize(size))
+        self._pull_back()
 
     def clear_scrollback(self) -> None:
         self.history.clear()
@@ -106,6 +107,16 @@ class Buffer:
         rows = list(islice(self.history, start - self.overflow, max(end - self.overflow, 0)))
         return rows + self.grid()[max(start - self.base, 0) : max(end - self.base, 0)]
 
+    def _pull_back(self) -> None:
+        """Fill the screen from the history, as a changed size does: rows keep their numbers, the grid begins before."""
+        screen = self._emulator.screen()
+        written = [at for at, row in enumerate(screen.rows) if row.text]
+        free = screen.size.rows - 1 - max(screen.cursor_row, *written, 0)
+        count = 0 if screen.alternate else min(free, len(self.history))
+        if count > 0:
+            rows = [self.history.pop() for _ in range(count)][::-1]
+            self._emulator.feed(f"\x1b7\x1b[{count}T\x1b[H{_painted(rows)}\x1b8\x1b[{count}B".encode())
+
     def _feed_cut(self, cut: Cut) -> bytes:
         replies = self._take(self._emulator.feed(cut.before))
         if cut.escape is Escape.RESET:
@@ -127,3 +138,9 @@ class Buffer:
             y = self.base + mark.at.line - self._emulator.number
             self._marks.append(Mark(mark.kind, mark.parameters, Cursor(mark.at.column, y)))
         return fed.replies
+
+
+def _painted(rows: list[Row]) -> str:
+    """The rows one below the other; a row that goes on is followed by the next at once, so that it still does."""
+    ends = ("" if row.wrapped else "\r\n" for row in rows)
+    return "".join(f"{row.styled}\x1b[0m{end}" for row, end in zip(rows, ends, strict=True))

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from semo_agent.terminals.base import Size
-from tests.iterm2_server.application import Application, NotFound
+from tests.iterm2_server.application import Application
 from tests.iterm2_server.handshake import Doorkeeper
+from tests.iterm2_server.layout import NotFound
 from tests.iterm2_server.profiles import MissingSubstitution, UnknownProfile
 from tests.iterm2_server.server import ApiServer
 from tests.iterm2_server.session import Session
@@ -48,10 +49,8 @@ class ByHand:
         self._application.undo(session)
 
     def restart_session(self, session: str) -> str:
-        """Run the program of a session anew; returns the new id."""
-        restarted = self._session(session)
-        self._application.restart(restarted)
-        return restarted.guid
+        """Run the program of a session anew; returns the id that it has as soon as the old program is dead."""
+        return self._session(session).restart()
 
     def select_tab(self, session: str) -> None:
         tab = self._application.tab_of(self._session(session))
@@ -124,10 +123,16 @@ class ByHand:
         await self._api.disable()
         await self._api.enable()
 
-    async def restart_app(self, *, restore: bool = True) -> None:
-        """Quit iTerm2 and start it again: programs end; with `restore` windows, ids and variables come back."""
+    async def restart_app(self, *, restore: bool = True, programs: str = "end") -> None:
+        """Quit iTerm2 and start it again: programs end; with `restore` windows, ids and variables come back.
+
+        With programs="live" they live on, as after a crash, and sessions are what they were.
+        """
         await self._api.disable()
-        await self._application.quit(restore=restore)
+        if programs == "live":
+            self._application.come_back()
+        else:
+            await self._application.quit(restore=restore)
         await self._api.enable()
 
     def _session(self, guid: str) -> Session:

@@ -1,30 +1,23 @@
 """Every request of the API that is known here, and its answer."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from iterm2 import api_pb2
-from pydantic import BaseModel, ValidationError
 
-from semo_agent.terminals.base import Size
-from tests.iterm2_server.application import Application, NotFound
+from tests.iterm2_server.application import Application
 from tests.iterm2_server.invocation import Invocations
-from tests.iterm2_server.layout import Tab, Window
+from tests.iterm2_server.layout import NotFound, Tab, Window
 from tests.iterm2_server.notifications import Listener
-from tests.iterm2_server.profiles import DEFAULT, MissingSubstitution, UnknownProfile
+from tests.iterm2_server.profiles import MissingSubstitution, UnknownProfile
 from tests.iterm2_server.reading import read_buffer
 from tests.iterm2_server.session import Session
+from tests.iterm2_server.values import Values
 
 Request = api_pb2.ClientOriginatedMessage
 Response = api_pb2.ServerOriginatedMessage
 Status = Any
 """Enumerations of protobuf are integers with names; every message has its own."""
-
-
-class _GridSize(BaseModel):
-    width: int
-    height: int
 
 
 class Dispatcher:
@@ -34,11 +27,13 @@ class Dispatcher:
         self._application = application
         self._listener = listener
         self._invocations = Invocations(application)
+        self._values = Values(application)
         self.in_transaction = False
 
     def answer(self, request: Request) -> Response:
         kind = request.WhichOneof("submessage")
-        handler = getattr(self, f"_{kind}", None) if kind else None
+        part = self if hasattr(self, f"on_{kind}") else self._values
+        handler = getattr(part, f"on_{kind}", None)
         if handler is None:
             return Response(id=request.id, error=f"Unrecognized request {kind or ''}".rstrip())
         response = Response(id=request.id)
@@ -52,10 +47,10 @@ class Dispatcher:
 
     # Sessions, tabs, windows.
 
-    def _list_sessions_request(self, asked: api_pb2.ListSessionsRequest) -> api_pb2.ListSessionsResponse:
+    def on_list_sessions_request(self, asked: api_pb2.ListSessionsRequest) -> api_pb2.ListSessionsResponse:
         return self._application.list_sessions()
 
-    def _create_tab_request(self, asked: api_pb2.CreateTabRequest) -> api_pb2.CreateTabResponse:
+    def on_create_tab_request(self, asked: api_pb2.CreateTabRequest) -> api_pb2.CreateTabResponse:
         try:
             profile = self._application.profiles.named(asked.profile_name).customized(asked.custom_profile_properties)
             window = self._application.window(asked.window_id) if asked.window_id else None
@@ -74,7 +69,7 @@ class Dispatcher:
             status=status, window_id=window.window_id, tab_id=tab.number, session_id=session.guid
         )
 
-    def _split_pane_request(self, asked: api_pb2.SplitPaneRequest) -> api_pb2.SplitPaneResponse:
+    def on_split_pane_request(self, asked: api_pb2.SplitPaneRequest) -> api_pb2.SplitPaneResponse:
         try:
             session = self._application.session(asked.session)
             profile = self._application.profiles.named(asked.profile_name).customized(asked.custom_profile_properties)
@@ -89,7 +84,7 @@ class Dispatcher:
             return api_pb2.SplitPaneResponse(status=malformed)
         return api_pb2.SplitPaneResponse(status=api_pb2.SplitPaneResponse.OK, session_id=[new.guid])
 
-    def _close_request(self, asked: api_pb2.CloseRequest) -> api_pb2.CloseResponse:
+    def on_close_request(self, asked: api_pb2.CloseRequest) -> api_pb2.CloseResponse:
         find, ids = _targets(self._application, asked)
         return api_pb2.CloseResponse(statuses=[self._close(find, each, force=asked.force) for each in ids])
 
@@ -105,17 +100,17 @@ class Dispatcher:
             self._application.close(session)
         return api_pb2.CloseResponse.OK
 
-    def _restart_session_request(self, asked: api_pb2.RestartSessionRequest) -> api_pb2.RestartSessionResponse:
+    def on_restart_session_request(self, asked: api_pb2.RestartSessionRequest) -> api_pb2.RestartSessionResponse:
         try:
             session = self._application.session(asked.session_id)
         except NotFound:
             return api_pb2.RestartSessionResponse(status=api_pb2.RestartSessionResponse.SESSION_NOT_FOUND)
         if asked.only_if_exited and not session.exited:
             return api_pb2.RestartSessionResponse(status=api_pb2.RestartSessionResponse.SESSION_NOT_RESTARTABLE)
-        self._application.restart(session)
+        session.restart()
         return api_pb2.RestartSessionResponse(status=api_pb2.RestartSessionResponse.OK)
 
-    def _activate_request(self, asked: api_pb2.ActivateRequest) -> api_pb2.ActivateResponse:
+    def on_activate_request(self, asked: api_pb2.ActivateRequest) -> api_pb2.ActivateResponse:
         try:
             window, tab, session = self._identified(asked)
         except NotFound:
@@ -139,7 +134,7 @@ class Dispatcher:
             return self._application.window_of(tab), tab, None
         return (self._application.window(asked.window_id) if asked.HasField("window_id") else None), None, None
 
-    def _focus_request(self, asked: api_pb2.FocusRequest) -> api_pb2.FocusResponse:
+    def on_focus_request(self, asked: api_pb2.FocusRequest) -> api_pb2.FocusResponse:
         told = [api_pb2.FocusChangedNotification(application_active=self._application.is_active)]
         if (window := self._application.current_window) is not None:
             current = api_pb2.FocusChangedNotification.Window.TERMINAL_WINDOW_IS_CURRENT
@@ -150,14 +145,14 @@ class Dispatcher:
         told.extend(api_pb2.FocusChangedNotification(session=tab.active.guid) for tab in self._application.tabs())
         return api_pb2.FocusResponse(notifications=told)
 
-    def _get_broadcast_domains_request(
+    def on_get_broadcast_domains_request(
         self, asked: api_pb2.GetBroadcastDomainsRequest
     ) -> api_pb2.GetBroadcastDomainsResponse:
         return api_pb2.GetBroadcastDomainsResponse()
 
     # Typing and reading.
 
-    def _send_text_request(self, asked: api_pb2.SendTextRequest) -> api_pb2.SendTextResponse:
+    def on_send_text_request(self, asked: api_pb2.SendTextRequest) -> api_pb2.SendTextResponse:
         try:
             session = self._application.session(asked.session)
         except NotFound:
@@ -167,7 +162,7 @@ class Dispatcher:
         session.type(asked.text.encode())
         return api_pb2.SendTextResponse(status=api_pb2.SendTextResponse.OK)
 
-    def _inject_request(self, asked: api_pb2.InjectRequest) -> api_pb2.InjectResponse:
+    def on_inject_request(self, asked: api_pb2.InjectRequest) -> api_pb2.InjectResponse:
         return api_pb2.InjectResponse(status=[self._inject(guid, asked.data) for guid in asked.session_id])
 
     def _inject(self, guid: str, data: bytes) -> Status:
@@ -177,13 +172,13 @@ class Dispatcher:
             return api_pb2.InjectResponse.SESSION_NOT_FOUND
         return api_pb2.InjectResponse.OK
 
-    def _get_buffer_request(self, asked: api_pb2.GetBufferRequest) -> api_pb2.GetBufferResponse:
+    def on_get_buffer_request(self, asked: api_pb2.GetBufferRequest) -> api_pb2.GetBufferResponse:
         try:
             return read_buffer(self._application.session(asked.session).buffer, asked)
         except NotFound:
             return api_pb2.GetBufferResponse(status=api_pb2.GetBufferResponse.SESSION_NOT_FOUND)
 
-    def _get_prompt_request(self, asked: api_pb2.GetPromptRequest) -> api_pb2.GetPromptResponse:
+    def on_get_prompt_request(self, asked: api_pb2.GetPromptRequest) -> api_pb2.GetPromptResponse:
         try:
             session = self._application.session(asked.session)
         except NotFound:
@@ -194,7 +189,7 @@ class Dispatcher:
             return api_pb2.GetPromptResponse(status=api_pb2.GetPromptResponse.PROMPT_UNAVAILABLE)
         return found[-1].message(session)
 
-    def _list_prompts_request(self, asked: api_pb2.ListPromptsRequest) -> api_pb2.ListPromptsResponse:
+    def on_list_prompts_request(self, asked: api_pb2.ListPromptsRequest) -> api_pb2.ListPromptsResponse:
         try:
             session = self._application.session(asked.session)
         except NotFound:
@@ -208,135 +203,21 @@ class Dispatcher:
 
     # Notifications and transactions.
 
-    def _notification_request(self, asked: api_pb2.NotificationRequest) -> api_pb2.NotificationResponse:
+    def on_notification_request(self, asked: api_pb2.NotificationRequest) -> api_pb2.NotificationResponse:
         try:
             status: Status = self._application.notifications.request(self._listener, asked)
         except NotFound:
             status = api_pb2.NotificationResponse.SESSION_NOT_FOUND
         return api_pb2.NotificationResponse(status=status)
 
-    def _transaction_request(self, asked: api_pb2.TransactionRequest) -> api_pb2.TransactionResponse:
+    def on_transaction_request(self, asked: api_pb2.TransactionRequest) -> api_pb2.TransactionResponse:
         if asked.begin == self.in_transaction:
             mine, none = api_pb2.TransactionResponse.ALREADY_IN_TRANSACTION, api_pb2.TransactionResponse.NO_TRANSACTION
             return api_pb2.TransactionResponse(status=mine if asked.begin else none)
         self.in_transaction = asked.begin
         return api_pb2.TransactionResponse(status=api_pb2.TransactionResponse.OK)
 
-    # Variables, properties, profiles, functions.
-
-    def _variable_request(self, asked: api_pb2.VariableRequest) -> api_pb2.VariableResponse:
-        try:
-            return self._variables(asked)
-        except NotFound:
-            missing = {
-                "tab_id": api_pb2.VariableResponse.TAB_NOT_FOUND,
-                "window_id": api_pb2.VariableResponse.WINDOW_NOT_FOUND,
-            }
-            status = missing.get(str(asked.WhichOneof("scope")), api_pb2.VariableResponse.SESSION_NOT_FOUND)
-            return api_pb2.VariableResponse(status=status)
-
-    def _variables(self, asked: api_pb2.VariableRequest) -> api_pb2.VariableResponse:
-        scope = asked.WhichOneof("scope")
-        if scope is None:
-            return api_pb2.VariableResponse(status=api_pb2.VariableResponse.MISSING_SCOPE)
-        if any(not _is_user_variable(each.name) for each in asked.set):
-            return api_pb2.VariableResponse(status=api_pb2.VariableResponse.INVALID_NAME)
-        if scope == "session_id" and asked.session_id == "all":
-            if asked.get:
-                return api_pb2.VariableResponse(status=api_pb2.VariableResponse.MULTI_GET_DISALLOWED)
-            for session in self._application.sessions():
-                self._set_variables(session.user, asked)
-            return api_pb2.VariableResponse(status=api_pb2.VariableResponse.OK)
-        if scope == "session_id":
-            session = self._application.session(asked.session_id)
-            self._set_variables(session.user, asked)
-            values = [session.variables() if name == "*" else session.variable(name) for name in asked.get]
-        else:
-            self._set_variables(self._application.user, asked)
-            kinds = {"tab_id": api_pb2.TAB, "window_id": api_pb2.WINDOW, "app": api_pb2.APP}
-            whose = str(getattr(asked, scope))
-            values = [self._application.variable(kinds[scope], whose, name) for name in asked.get]
-        return api_pb2.VariableResponse(
-            status=api_pb2.VariableResponse.OK, values=[json.dumps(value) for value in values]
-        )
-
-    def _set_variables(self, user: dict[str, Any], asked: api_pb2.VariableRequest) -> None:
-        for each in asked.set:
-            value = json.loads(each.value)
-            if value is None:
-                user.pop(each.name, None)
-            else:
-                user[each.name] = value
-        self._application.notifications.look_at_variables()
-
-    def _get_property_request(self, asked: api_pb2.GetPropertyRequest) -> api_pb2.GetPropertyResponse:
-        try:
-            properties = self._properties(asked)
-        except NotFound:
-            return api_pb2.GetPropertyResponse(status=api_pb2.GetPropertyResponse.INVALID_TARGET)
-        if asked.name not in properties:
-            return api_pb2.GetPropertyResponse(status=api_pb2.GetPropertyResponse.UNRECOGNIZED_NAME)
-        value = json.dumps(properties[asked.name])
-        return api_pb2.GetPropertyResponse(status=api_pb2.GetPropertyResponse.OK, json_value=value)
-
-    def _properties(self, asked: api_pb2.GetPropertyRequest) -> dict[str, Any]:
-        if asked.HasField("window_id"):
-            return _window_properties(self._application.window(asked.window_id))
-        return _session_properties(self._application.session(asked.session_id))
-
-    def _set_property_request(self, asked: api_pb2.SetPropertyRequest) -> api_pb2.SetPropertyResponse:
-        if asked.HasField("window_id") or asked.name != "grid_size":
-            return api_pb2.SetPropertyResponse(status=api_pb2.SetPropertyResponse.UNRECOGNIZED_NAME)
-        try:
-            session = self._application.session(asked.session_id)
-            wanted = _GridSize.model_validate_json(asked.json_value)
-        except NotFound:
-            return api_pb2.SetPropertyResponse(status=api_pb2.SetPropertyResponse.INVALID_TARGET)
-        except ValidationError:
-            return api_pb2.SetPropertyResponse(status=api_pb2.SetPropertyResponse.INVALID_VALUE)
-        self._application.resize(session, Size(wanted.width, wanted.height))
-        return api_pb2.SetPropertyResponse(status=api_pb2.SetPropertyResponse.OK)
-
-    def _get_profile_property_request(
-        self, asked: api_pb2.GetProfilePropertyRequest
-    ) -> api_pb2.GetProfilePropertyResponse:
-        try:
-            properties = self._application.session(asked.session).profile.properties
-        except NotFound:
-            return api_pb2.GetProfilePropertyResponse(status=api_pb2.GetProfilePropertyResponse.SESSION_NOT_FOUND)
-        return api_pb2.GetProfilePropertyResponse(
-            status=api_pb2.GetProfilePropertyResponse.OK,
-            properties=[
-                api_pb2.ProfileProperty(key=key, json_value=json.dumps(value))
-                for key, value in properties.items()
-                if not asked.keys or key in asked.keys
-            ],
-        )
-
-    def _list_profiles_request(self, asked: api_pb2.ListProfilesRequest) -> api_pb2.ListProfilesResponse:
-        response = api_pb2.ListProfilesResponse()
-        for profile in self._application.profiles.all.values():
-            if not asked.guids or profile.properties["Guid"] in asked.guids:
-                told = response.profiles.add()
-                for key, value in profile.properties.items():
-                    if not asked.properties or key in asked.properties:
-                        told.properties.add(key=key, json_value=json.dumps(value))
-        return response
-
-    def _preferences_request(self, asked: api_pb2.PreferencesRequest) -> api_pb2.PreferencesResponse:
-        response = api_pb2.PreferencesResponse()
-        default = self._application.profiles.all[DEFAULT].properties["Guid"]
-        for each in asked.requests:
-            result = response.results.add()
-            if each.HasField("get_default_profile_request"):
-                result.get_default_profile_result.guid = default
-            elif each.HasField("get_preference_request"):
-                result.get_preference_result.json_value = "null"
-            else:
-                result.unrecognized_request.SetInParent()
-        return response
-
-    def _invoke_function_request(self, asked: api_pb2.InvokeFunctionRequest) -> api_pb2.InvokeFunctionResponse:
+    def on_invoke_function_request(self, asked: api_pb2.InvokeFunctionRequest) -> api_pb2.InvokeFunctionResponse:
         return self._invocations.answer(asked)
 
 
@@ -351,31 +232,3 @@ def _targets(application: Application, asked: api_pb2.CloseRequest) -> tuple[Cal
 
         return of_window, list(asked.windows.window_ids)
     return lambda guid: [application.session(guid)], list(asked.sessions.session_ids)
-
-
-def _is_user_variable(name: str) -> bool:
-    """Only `user.` and one more level may be set."""
-    return name.startswith("user.") and name.count(".") == 1 and name != "user."
-
-
-def _session_properties(session: Session) -> dict[str, Any]:
-    buffer = session.buffer
-    return {
-        "number_of_lines": {
-            "overflow": buffer.overflow,
-            "grid": buffer.size.rows,
-            "history": len(buffer.history),
-            "first_visible": buffer.base,
-        },
-        # One less in each direction, as iTerm2 has it.
-        "grid_size": {"width": session.size.cols - 1, "height": session.size.rows - 1},
-        "buried": False,
-        "selection": None,
-    }
-
-
-def _window_properties(window: Window) -> dict[str, Any]:
-    frame = window.message().frame
-    size = {"width": frame.size.width, "height": frame.size.height}
-    origin = {"x": frame.origin.x, "y": frame.origin.y}
-    return {"frame": {"origin": origin, "size": size}, "fullscreen": window.fullscreen}

@@ -6,7 +6,8 @@ from typing import Any
 
 from iterm2 import api_pb2
 
-from tests.iterm2_server.application import Application, NotFound
+from tests.iterm2_server.application import Application
+from tests.iterm2_server.layout import NotFound
 from tests.iterm2_server.session import Session
 
 _CALL = re.compile(r"\s*(?P<name>[\w.]+)\s*\((?P<arguments>.*)\)\s*\Z", re.DOTALL)

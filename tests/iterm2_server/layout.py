@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from iterm2 import api_pb2
 
@@ -9,6 +10,10 @@ from semo_agent.terminals.base import Size
 from tests.iterm2_server.session import Session
 
 _CELL = (8, 16)  # points
+
+
+class NotFound(Exception):
+    """No session, tab or window has this id."""
 
 
 @dataclass(eq=False)
@@ -69,6 +74,12 @@ class Tab:
     root: Split
     active: Session
     title: str | None = None
+    user: dict[str, Any] = field(default_factory=dict)
+
+    def variable(self, name: str) -> Any:
+        """The value of a variable; None where there is none."""
+        own = {"id": self.number, "title": self.title or self.active.name, "titleOverride": self.title}
+        return {**own, **self.user}.get(name)
 
     @property
     def tab_id(self) -> str:
@@ -91,6 +102,10 @@ class Window:
     visible: bool = True
     fullscreen: bool = False
     origin: tuple[int, int] = (0, 0)
+    user: dict[str, Any] = field(default_factory=dict)
+
+    def variable(self, name: str) -> Any:
+        return {"id": self.window_id, "number": self.number, **self.user}.get(name)
 
     @property
     def window_id(self) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from iterm2 import api_pb2
+
+from tests.iterm2_server.layout import NotFound
 
 if TYPE_CHECKING:
     from tests.iterm2_server.application import Application
@@ -80,6 +83,12 @@ class Notifications:
         for listener in self._listeners:
             for key in [key for key in listener.subscriptions if key[1] == session.guid]:
                 del listener.subscriptions[key]
+
+    def renamed(self, before: str, guid: str) -> None:
+        """A session has another id: who listens to it goes on listening."""
+        for listener in self._listeners:
+            for key in [key for key in listener.subscriptions if key[1] == before]:
+                listener.subscriptions[(key[0], guid, *key[2:])] = listener.subscriptions.pop(key)
 
     def layout_change(self) -> None:
         told = api_pb2.LayoutChangedNotification(list_sessions_response=self._application.list_sessions())
@@ -168,7 +177,10 @@ class Notifications:
 
     def _values(self, scope: int, whose: str, name: str) -> list[tuple[str, Any]]:
         if scope != api_pb2.SESSION:
-            return [(whose, self._application.variable(scope, whose, name))]
+            # A tab that is gone changes no more.
+            with contextlib.suppress(NotFound):
+                return [(whose, self._application.place(scope, whose).variable(name))]
+            return []
         sessions = [session for session in self._application.sessions() if whose in (ALL, session.guid)]
         return [(session.guid, session.variable(name)) for session in sessions]
 

@@ -43,6 +43,11 @@ class Row:
         """As far as something was written; made when they are first looked at."""
         return list(_cells(self._styled))
 
+    @property
+    def styled(self) -> str:
+        """Text with SGR that shows the row again."""
+        return "".join(f"{style.sgr()}{''.join(cell.text for cell in same)}" for style, same in _same_style(self.cells))
+
     def message(self, *, with_styles: bool, first: int = 0, last: int | None = None) -> api_pb2.LineContents:
         """The columns `first` to `last` (exclusive) as the API tells them."""
         cells = self.cells[first:last]
@@ -56,6 +61,10 @@ class Row:
         if with_styles:
             message.style.extend(style.message(repeats) for style, repeats in _runs(cell.style for cell in cells))
         return message
+
+
+def _same_style(cells: list[Cell]) -> "groupby[Style, Cell]":
+    return groupby(cells, key=lambda cell: cell.style)
 
 
 def wrapped_anew(rows: Iterable[Row], width: int) -> Iterator[Row]:

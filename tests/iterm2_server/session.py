@@ -1,6 +1,7 @@
 """A session: a program, what it wrote, and what is known about it."""
 
 import os
+import signal
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol
@@ -15,6 +16,10 @@ from tests.iterm2_server.program import Program, command_line, process_name, wor
 _BANNER = "\x1b[0m\x1b[?25h{start}─── Session Ended ───\r\n"
 
 
+_RESTARTED = "\x1b[?1049l\x1b[!p\r\n─── Session Restarted ───\r\n".encode()
+"""Leaves the alternate screen and the modes of the program before."""
+
+
 class Audience(Protocol):
     """Who is told what happens in a session."""
 
@@ -26,6 +31,9 @@ class Audience(Protocol):
 
     def marked(self, session: "Session", mark: Mark) -> None:
         """Its program set a mark of shell integration."""
+
+    def restarted(self, session: "Session", before: str) -> None:
+        """Another program runs in it, and it had another id before."""
 
     def ended(self, session: "Session") -> None:
         """Its program ended."""
@@ -52,6 +60,7 @@ class Session:
         self.bells = 0
         self.exited = True
         self.program: Program | None = None
+        self._next_guid: str | None = None
         self._audience = audience
         self._created = datetime.now()
         self._escapes = EscapeReader()
@@ -68,15 +77,14 @@ class Session:
             on_end=self._end,
         )
 
-    def restart(self) -> None:
-        """End the program, run it again on a new screen, under a new id."""
-        self.hang_up()
-        self.guid = new_guid()
-        self.buffer.close()
-        self.buffer = Buffer(self.size, self.profile.history_limit)
-        self._escapes = EscapeReader()
-        self.window_name = self.icon_name = None
-        self.start()
+    def restart(self) -> str:
+        """Kill the program, and run it again below what is on the screen; returns the id that the session has then."""
+        self._next_guid = new_guid()
+        if self.program is None or self.exited:
+            self._begin_again()
+        else:
+            self.program.signal(signal.SIGKILL)
+        return self._next_guid
 
     def type(self, data: bytes) -> None:
         if self.program is not None:
@@ -145,9 +153,20 @@ class Session:
 
     def _end(self, failure: str | None) -> None:
         self.exited = True
+        if self._next_guid is not None:
+            self._begin_again()
+            return
         start = "\r\n" if self.buffer.cursor.x else ""
         self.inject(_BANNER.format(start=start + f"{failure}\r\n" if failure else start).encode())
         self._audience.ended(self)
+
+    def _begin_again(self) -> None:
+        assert self._next_guid is not None
+        before, self.guid, self._next_guid = self.guid, self._next_guid, None
+        self.window_name = self.icon_name = None
+        self.buffer.feed(_RESTARTED)
+        self.start()
+        self._audience.restarted(self, before)
 
     def _environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("ITERM2_")}

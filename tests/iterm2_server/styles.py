@@ -33,6 +33,18 @@ class Style:
             style = style._after_one(left.pop(0), left)
         return style
 
+    def sgr(self) -> str:
+        """The sequence that begins this style, whatever was before."""
+        numbers = ["0", *(number for number, name in _NUMBERS.items() if getattr(self, name))]
+        for first, colour in (("38", self.foreground), ("48", self.background), ("58", self.underline_colour)):
+            if colour is not None:
+                numbers.append(
+                    f"{first};5;{colour}"
+                    if isinstance(colour, int)
+                    else f"{first};2;{colour[0]};{colour[1]};{colour[2]}"
+                )
+        return f"\x1b[{';'.join(numbers)}m"
+
     def message(self, repeats: int) -> api_pb2.CellStyle:
         """The style as the API tells it, for so many cells."""
         message = api_pb2.CellStyle(repeats=repeats)
@@ -62,6 +74,7 @@ DEFAULT = Style()
 _FLAGS = [field.name for field in fields(Style) if field.type is bool]
 _COLOUR_OF = {"38": "foreground", "48": "background", "58": "underline_colour"}
 _ON = {1: "bold", 2: "faint", 3: "italic", 5: "blink", 7: "inverse", 8: "invisible", 9: "strikethrough"}
+_NUMBERS = {**{str(number): name for number, name in _ON.items()}, "4": "underline"}
 _PALETTES = ((30, "foreground", 0), (90, "foreground", 8), (40, "background", 0), (100, "background", 8))
 _OFF = {23: "italic", 24: "underline", 25: "blink", 27: "inverse", 28: "invisible", 29: "strikethrough"}
 

@@ -41,7 +41,7 @@ class Client:
         """Subscribe; returns the status."""
         request = rpc.async_notification_request(self.connection, True, kind, session, **arguments)  # type: ignore[arg-type]
         iterm2.notifications._register_helper_if_needed()  # type: ignore[no-untyped-call]  # the library's own
-        iterm2.notifications._register_notification_handler_impl((session, kind), self._on_notification)
+        iterm2.notifications._register_notification_handler_impl((session, kind), self.on_notification)
         return int((await request).notification_response.status)
 
     async def until(self, check: Callable[[], Any]) -> Any:
@@ -129,7 +129,7 @@ class Client:
                     return rows
                 await self._more.wait()
 
-    async def _on_notification(self, _connection: iterm2.Connection, notification: Any) -> None:
+    async def on_notification(self, _connection: iterm2.Connection, notification: Any) -> None:
         self.heard.append(notification)
         self._more.set()
 

@@ -128,6 +128,20 @@ async def test_another_width_wraps_the_history_anew(client: Client) -> None:
     assert (await client.counts(session))["history"] == before["history"] + 1
 
 
+async def test_a_higher_screen_takes_lines_back_from_the_history(client: Client) -> None:
+    session = await client.quiet()
+    await client.inject(session, "\x1b[31m" + numbered(0, 100) + "end")
+
+    size = json.dumps({"width": 80, "height": 30})
+    await rpc.async_set_property(client.connection, "grid_size", size, session_id=session)
+
+    assert await client.counts(session) == {"overflow": 0, "history": 71, "grid": 30, "first_visible": 71}
+    screen = await client.screen(session, style=True)
+    assert [line.text for line in screen.contents] == [*(f"line {number}" for number in range(71, 100)), "end"]
+    assert (screen.cursor.x, screen.cursor.y) == (3, 100)
+    assert screen.contents[0].style[0].fgStandard == 1
+
+
 async def test_the_alternate_screen_takes_the_place_of_the_grid(client: Client) -> None:
     session = await client.quiet()
     await client.inject(session, numbered(0, 50))

@@ -12,15 +12,16 @@ from tests.iterm2_server.server import api_socket
 
 
 async def test_a_tab_closed_by_hand_ends_only_when_it_can_not_come_back(client: Client, at_home: RunningITerm2) -> None:
-    session = await client.quiet()
-    pid = await client.variable(session, "pid")
+    undoable, gone = await client.quiet(), await client.quiet()
+    pid = await client.variable(undoable, "pid")
     await client.hear(api_pb2.NOTIFY_ON_TERMINATE_SESSION)
 
-    at_home.by_hand("close_tab", session=session, undo=0.2)
+    at_home.by_hand("close_tab", session=undoable, undo=60)
+    at_home.by_hand("close_tab", session=gone, undo=0.01)
 
-    assert session not in await client.session_ids()
+    assert await client.session_ids() == []
+    assert await client.until(lambda: [told.session_id for told in client.heard]) == [gone]
     assert lives(pid)
-    assert await client.until(lambda: [told.session_id for told in client.heard]) == [session]
 
 
 async def test_an_undone_close_is_a_new_session_with_the_old_id(client: Client, at_home: RunningITerm2) -> None:
@@ -107,6 +108,19 @@ async def test_a_restarted_app_has_new_programs_or_nothing(
     if restore:
         assert await again.variable(session, "user.tag") == "mine"
         assert await again.variable(session, "pid") != pid
+    await again.close()
+
+
+async def test_programs_live_on_when_the_app_crashed(client: Client, at_home: RunningITerm2) -> None:
+    session = await client.quiet()
+    pid = await client.variable(session, "pid")
+    window = (await client.layout()).windows[0].window_id
+
+    at_home.by_hand("restart_app", programs="live")
+
+    again = await Client.connect()
+    assert await again.variable(session, "pid") == pid
+    assert (await again.layout()).windows[0].window_id != window
     await again.close()
 
 

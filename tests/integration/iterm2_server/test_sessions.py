@@ -157,6 +157,8 @@ async def test_names_and_titles_are_set_by_the_methods_of_the_library(client: Cl
 
     assert await session.async_get_variable("name") == '일 "하나"'
     assert await tab.async_get_variable("title") == "tab"
+    await tab.async_set_variable("user.note", [1])
+    assert await tab.async_get_variable("user.note") == [1]
     with pytest.raises(iterm2.RPCException):
         await session.async_invoke_function("unheard_of(a: 1)")
 
@@ -205,16 +207,32 @@ async def test_a_restart_gives_a_new_id_and_keeps_the_variables(client: Client) 
     await rpc.async_variable(client.connection, session, sets=[("user.tag", '"mine"')])
     before = await client.variable(session, "pid")
 
+    await client.hear(api_pb2.NOTIFY_ON_LAYOUT_CHANGE)
+
     answer = await rpc.async_restart_session(client.connection, session, False)
 
     assert answer.restart_session_response.status == api_pb2.RestartSessionResponse.OK
-    ids = await client.session_ids()
-    assert session not in ids
-    tagged = [each for each in ids if await client.variable(each, "user.tag") == "mine"]
-    assert len(tagged) == 1
-    assert await client.variable(tagged[0], "pid") != before
-    again = await rpc.async_restart_session(client.connection, tagged[0], True)
+    await client.until(lambda: client.heard)
+    (new,) = await client.session_ids()
+    assert new != session
+    assert await client.variable(new, "user.tag") == "mine"
+    assert await client.variable(new, "pid") != before
+    again = await rpc.async_restart_session(client.connection, new, True)
     assert again.restart_session_response.status == api_pb2.RestartSessionResponse.SESSION_NOT_RESTARTABLE
+
+
+async def test_who_listens_to_a_session_listens_on_after_its_restart(client: Client) -> None:
+    session = await client.quiet()
+    await client.hear(api_pb2.NOTIFY_ON_SCREEN_UPDATE, session=session)
+
+    # The library has to be told to take what comes for any session.
+    any_session = (None, api_pb2.NOTIFY_ON_SCREEN_UPDATE)
+    iterm2.notifications._register_notification_handler_impl(any_session, client.on_notification)
+    await rpc.async_restart_session(client.connection, session, False)
+
+    told = await client.until(lambda: client.heard)
+    assert [told[0].session] == await client.session_ids()
+    assert told[0].session != session
 
 
 async def test_programs_end_with_the_server() -> None:
