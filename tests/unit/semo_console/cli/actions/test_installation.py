@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from semo_console.cli import main
-from semo_console.cli.actions.installation import describe_service, manager_of_this_system, service_name
+from semo_console.cli.actions.installation import describe_service
 from semo_console.errors import ConsoleError
+from semo_console.installed_agent import service_name
+from semo_console.login_managers import manager_of_this_system
 from semo_office.locations import StateFolder
 
 RECORDING = """#!/bin/sh
