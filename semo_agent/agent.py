@@ -59,6 +59,7 @@ class ProcessRecord(BaseModel):
     host_id: UUID
     instance_id: UUID
     terminal: str
+    terminal_why: str = ""
     link: str
     link_since: AwareDatetime
 
@@ -75,6 +76,7 @@ async def run_agent(
     with only_agent(state.agent):
         if isinstance(terminal, TerminalChoice):
             terminal = await choose_terminal(state.agent, terminal)
+            _log.info("terminal_chosen", terminal=terminal.name, why=terminal.why)
         agent = await Agent.open(state, os.environ, terminal, lease_terms)
         loop = asyncio.get_running_loop()
         for number, act in ((signal.SIGTERM, agent.stop), (signal.SIGINT, agent.stop), (signal.SIGHUP, agent.refresh)):
@@ -105,6 +107,7 @@ class Agent:
             host_id=host_id,
             instance_id=uuid4(),
             terminal=terminal.name,
+            terminal_why=terminal.why,
             link=link.status.state,
             link_since=link.status.since,
         )

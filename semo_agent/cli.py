@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--terminal",
         choices=[str(choice) for choice in TerminalChoice],
         default=str(TerminalChoice.AUTO),
-        help="what sessions run in; auto: where some live already, else tmux if there is one, else pty",
+        help="what sessions run in; auto: where some live already, else the best of iterm2 (on a Mac), tmux, pty",
     )
     options = parser.parse_args(arguments)
     configure_logs()

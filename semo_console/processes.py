@@ -54,6 +54,8 @@ class Process:
     """Of an agent: when that state began, as in RFC 3339."""
     terminal: str | None = None
     """Of an agent: where its programs run."""
+    terminal_why: str | None = None
+    """Of an agent: why there."""
 
     def is_alive(self) -> bool:
         return birth_of(self.pid) == self.birth
@@ -109,6 +111,7 @@ class Processes:
             link=_text(record.get("link")),
             link_since=_text(record.get("link_since")),
             terminal=_text(record.get("terminal")),
+            terminal_why=_text(record.get("terminal_why")),
         )
 
     def look(self, name: ProcessName) -> ProcessState:

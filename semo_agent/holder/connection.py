@@ -1,11 +1,12 @@
 """One client of the holder: frames in, replies and output out."""
 
+import os
 import socket
 from collections import deque
 from collections.abc import Iterator
 
-from semo_agent.holder.protocol import FrameReader, Header, pack
-from semo_agent.holder.tab import HeldTab
+from semo_agent.holder.protocol import FrameReader, Header, RequestError, pack
+from semo_agent.holder.tab import HeldTab, Resized
 
 _RECEIVE = 256 * 1024
 _CHUNK = 64 * 1024
@@ -14,12 +15,26 @@ _BUSY = 256 * 1024
 
 
 class Attachment:
-    """How far a client has got with the output of a tab."""
+    """How far a client has got with the output of a tab. views: it shows the tab, and keeps nothing."""
 
-    def __init__(self, tab: HeldTab, offset: int) -> None:
+    def __init__(self, tab: HeldTab, offset: int, *, views: bool = False) -> None:
         self.tab = tab
         self.sent = offset
+        self.views = views
         self.told_exit = False
+        self._told_resizes = 0
+        self._begin = offset
+
+    def next_resize(self) -> Resized | None:
+        """The next change of size that the client is to be told; a viewer made them itself."""
+        if self.views:
+            return None
+        while (resized := self.tab.next_resize(self._told_resizes)) is not None and resized.offset < self._begin:
+            self.note_told(resized)
+        return resized
+
+    def note_told(self, resized: Resized) -> None:
+        self._told_resizes = resized.number + 1
 
 
 class Connection:
@@ -33,16 +48,33 @@ class Connection:
         self._frames = FrameReader()
         self._waiting: deque[memoryview] = deque()
         self._waiting_bytes = 0
+        self._handed: deque[int] = deque()
 
     def receive(self) -> Iterator[tuple[Header, bytes]] | None:
         """The frames that arrived; None when the client is gone."""
         try:
-            data = self.sock.recv(_RECEIVE)
+            data, handed, _, _ = socket.recv_fds(self.sock, _RECEIVE, 1)
         except BlockingIOError:
             return iter(())
         except OSError:
             return None
+        for descriptor in handed:
+            os.set_inheritable(descriptor, False)
+            os.set_blocking(descriptor, False)
+        self._handed.extend(handed)
         return self._frames.feed(data) if data else None
+
+    def take_handed(self) -> int:
+        """The open file that came with a frame; whoever takes it closes it. Raises `RequestError`."""
+        if not self._handed:
+            raise RequestError("bad_request", "An open file must come with this request.")
+        return self._handed.popleft()
+
+    def close(self) -> None:
+        """Close the socket, and what was handed over in vain."""
+        self.sock.close()
+        while self._handed:
+            os.close(self._handed.popleft())
 
     def send(self, header: Header, body: bytes = b"") -> None:
         """Put a frame in line."""
@@ -86,9 +118,17 @@ class Connection:
         return taken
 
     def _take(self, attachment: Attachment) -> bool:
-        tab = attachment.tab
+        tab, limit = attachment.tab, _CHUNK
+        resized = attachment.next_resize()
+        if resized is not None:
+            if resized.offset <= max(attachment.sent, tab.output.start):
+                attachment.note_told(resized)
+                size = {"cols": resized.cols, "rows": resized.rows}
+                self.send({"push": "resized", "tab": tab.tab_id, "offset": resized.offset, **size})
+                return True
+            limit = min(limit, resized.offset - max(attachment.sent, tab.output.start))
         if attachment.sent < tab.output.end:
-            offset, data = tab.output.read(attachment.sent, _CHUNK)
+            offset, data = tab.output.read(attachment.sent, limit)
             attachment.sent = offset + len(data)
             self.send({"push": "output", "tab": tab.tab_id, "offset": offset}, data)
             return True

@@ -27,6 +27,7 @@ class HeldFeed(HeldTab):
     """
 
     kind = "feed"
+    explained_elsewhere = True
 
     def __init__(self, tab_id: str, tag: str, path: Path, size: tuple[int, int]) -> None:
         super().__init__(tab_id, tag, 0, -1, size)

@@ -7,18 +7,21 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 
 from semo_agent.holder.feed import HeldFeed
-from semo_agent.holder.protocol import RequestError
+from semo_agent.holder.protocol import Header, RequestError
 from semo_agent.holder.spawn import Spawned, read_failure, spawn
 from semo_agent.holder.tab import UNATTENDED, WINDOW, HeldTab
 from semo_agent.holder.timers import Timers
+from semo_agent.holder.viewed import VIEWER_LOST, ViewedTab
 
 _SETTLE_SECONDS = 0.25
 """A program ended but somebody still has its terminal open: wait so long for more output."""
 _CLOSING_TICK = 0.02
 _KILLED_SECONDS = 0.5
 """How long a group that was killed may take to be gone; where nobody reaps, it never is."""
-_FEED_SECONDS = 2.0
-"""How long tmux may take to close the pipe of a program that was killed."""
+_EXPLAINED_SECONDS = 2.0
+"""How long another process may take to close the pipe of a program that was killed, or to tell its end."""
+_LEFT_SECONDS = 3.0
+"""The grace of a program whose window is gone."""
 _REOPEN_SECONDS = 0.5
 
 
@@ -85,6 +88,37 @@ class TabKeeper:
         if not isinstance(tab, HeldFeed):
             raise RequestError("bad_request", "The program runs here; only a feed is told of it.")
         return tab
+
+    def take_over(self, tab: ViewedTab) -> None:
+        """Keep the PTY of a program that its viewer has started."""
+        self.tabs[tab.tab_id] = tab
+        self.watch(tab)
+
+    def get_viewed(self, tab_id: str) -> ViewedTab:
+        """The tab. Raises `RequestError` when it is gone, or has no viewer."""
+        tab = self.get(tab_id)
+        if not isinstance(tab, ViewedTab):
+            raise RequestError("bad_request", "The tab has no viewer.")
+        return tab
+
+    def explain(self, tab: ViewedTab, ended: Header) -> None:
+        """Note how a program ended, and finish its tab when its last output has come."""
+        tab.explain(ended)
+        self._finish_or_settle(tab)
+
+    def leave(self, tab: ViewedTab, reason: str) -> None:
+        """End the program of a window that is gone."""
+        tab.leave(reason)
+        self.watch(tab)
+        if not (tab.finished or tab.ending):
+            self.end(tab, _LEFT_SECONDS, lambda: None)
+
+    def lose_viewer(self, tab: ViewedTab) -> None:
+        """End a program that nobody shows any more."""
+        self.leave(tab, VIEWER_LOST)
+        if tab.exit is None:
+            tab.orphan()
+            self._finish_or_settle(tab)
 
     def drop(self, feed: HeldFeed) -> None:
         """Forget a feed that nobody will write to any more."""
@@ -186,8 +220,10 @@ class TabKeeper:
             self._reap(tab)
 
     def _reap(self, tab: HeldTab) -> None:
-        if not tab.reap():
-            return
+        if tab.reap():
+            self._finish_or_settle(tab)
+
+    def _finish_or_settle(self, tab: HeldTab) -> None:
         if tab.hung_up:
             self._finish(tab)
         else:
@@ -223,8 +259,8 @@ class TabKeeper:
                 tab.note_groups()
                 tab.kill(stages.pop(0)[1])
             late = waited >= grace + _KILLED_SECONDS
-            if isinstance(tab, HeldFeed) and waited >= grace + _FEED_SECONDS:
-                # Whoever would close its pipe is gone.
+            if tab.explained_elsewhere and waited >= grace + _EXPLAINED_SECONDS:
+                # Whoever would close its pipe, or tell how it ended, is gone.
                 self._finish(tab)
             if tab.finished and (tab.is_gone() or late):
                 ended()

@@ -73,3 +73,11 @@ def _decode_header(head: bytes) -> Header:
     if not isinstance(header, dict):
         raise ProtocolError("A frame's header is not an object.")
     return header
+
+
+def size_in(header: Header) -> tuple[int, int]:
+    """Columns and rows of a request. Raises `RequestError` when no terminal has them."""
+    cols, rows = header["cols"], header["rows"]
+    if not (0 < cols < 65536 and 0 < rows < 65536):
+        raise RequestError("bad_request", f"A terminal of {cols}x{rows} cells is not possible.")
+    return cols, rows

@@ -14,12 +14,16 @@ from typing import Any
 from semo_agent.holder.connection import Attachment, Connection
 from semo_agent.holder.feed import HeldFeed
 from semo_agent.holder.keeper import TabKeeper
-from semo_agent.holder.protocol import VERSION, Header, ProtocolError, RequestError
+from semo_agent.holder.protocol import VERSION, Header, ProtocolError, RequestError, size_in
 from semo_agent.holder.tab import HeldTab, PendingWrite
 from semo_agent.holder.timers import Timers
+from semo_agent.holder.viewed import ViewedTab
+from semo_agent.holder.viewing import Viewing
 
 IDLE_SECONDS = 60.0
 """The holder ends when it held no tab and had no client for so long."""
+_GOODBYE_SECONDS = 2.0
+_LOOK_SECONDS = 0.02
 
 _SENTENCES = {
     "ended": "The program has ended.",
@@ -43,6 +47,7 @@ class Holder:
         self._selector = selectors.DefaultSelector()
         self._timers = Timers(clock)
         self._keeper = TabKeeper(self._selector, self._timers, attended=self._attended, changed=self._changed)
+        self._viewing = Viewing(self._keeper)
         self._connections: dict[int, Connection] = {}
         self._next_connection = 0
         self._stopping = False
@@ -122,6 +127,7 @@ class Holder:
             "attach": self._attach,
             "ack": self._ack,
             "shutdown": self._shutdown,
+            **self._viewing.verbs(),
         }
         if verb not in verbs:
             raise RequestError("bad_request", f"The holder does not know the request {verb!r}.")
@@ -148,13 +154,15 @@ class Holder:
         self._watch_idleness()
 
     def _attended(self, tab: HeldTab) -> bool:
-        return any(tab.tab_id in connection.attachments for connection in self._connections.values())
+        attachments = (connection.attachments.get(tab.tab_id) for connection in self._connections.values())
+        return any(attachment is not None and not attachment.views for attachment in attachments)
 
     def _disconnect(self, connection: Connection) -> None:
         if self._connections.pop(connection.number, None) is None:
             return
         self._selector.unregister(connection.sock)
-        connection.sock.close()
+        connection.close()
+        self._viewing.lose(connection)
         # Tabs that waited for this client are read again.
         for attachment in connection.attachments.values():
             self._keeper.watch(attachment.tab)
@@ -176,7 +184,7 @@ class Holder:
         argv = header["argv"]
         if not argv or not all(isinstance(word, str) for word in argv):
             raise RequestError("launch", "There is no program to start: argv must be a list of texts.")
-        size = _size(header)
+        size = size_in(header)
 
         def opened(result: HeldTab | str) -> None:
             if isinstance(result, str):
@@ -187,7 +195,7 @@ class Holder:
         self._keeper.open(header["tag"], argv, header["cwd"], header["env"], size, opened)
 
     def _feed(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
-        feed = HeldFeed(header["tab"], header["tag"], Path(header["path"]), _size(header))
+        feed = HeldFeed(header["tab"], header["tag"], Path(header["path"]), size_in(header))
         self._keeper.feed(feed)
         reply(feed.describe())
 
@@ -207,8 +215,11 @@ class Holder:
         reply({})
 
     def _detach(self, tab: HeldTab) -> None:
+        """Take the tab from the client that has it; its viewer shows it to the end."""
         for connection in self._connections.values():
-            connection.attachments.pop(tab.tab_id, None)
+            attachment = connection.attachments.get(tab.tab_id)
+            if attachment is not None and not attachment.views:
+                del connection.attachments[tab.tab_id]
 
     def _list(self, _connection: Connection, _header: Header, _body: bytes, reply: Callable[..., None]) -> None:
         reply({"tabs": [tab.describe() for tab in self._keeper.tabs.values()]})
@@ -228,8 +239,9 @@ class Holder:
 
     def _resize(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
         tab = self._keeper.get(header["tab"])
-        tab.resize(*_size(header))
+        tab.resize(*size_in(header))
         reply({"end": tab.output.end})
+        self._changed()
 
     def _signal(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
         tab = self._keeper.get(header["tab"])
@@ -258,9 +270,13 @@ class Holder:
         self._keeper.watch(tab)
         reply(tab.describe())
 
-    def _ack(self, _connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
+    def _ack(self, connection: Connection, header: Header, _body: bytes, reply: Callable[..., None]) -> None:
         tab = self._keeper.get(header["tab"])
-        tab.output.forget_before(header["offset"])
+        attachment = connection.attachments.get(tab.tab_id)
+        if isinstance(tab, ViewedTab) and attachment is not None and attachment.views:
+            tab.acknowledge_shown(header["offset"])
+        else:
+            tab.acknowledge(header["offset"])
         self._keeper.watch(tab)
         reply({})
 
@@ -270,13 +286,22 @@ class Holder:
         def ended(tab_id: str) -> None:
             left.discard(tab_id)
             if not left:
-                reply({})
-                self._stopping = True
+                self._see_viewers_gone(reply, _GOODBYE_SECONDS)
 
         for tab in list(self._keeper.tabs.values()):
             self._keeper.end(tab, header["grace"], functools.partial(ended, tab.tab_id))
         if not left:
             ended("")
+
+    def _see_viewers_gone(self, reply: Callable[..., None], seconds: float) -> None:
+        """End when what showed the tabs has shown their end."""
+        viewers = (attachment.views for each in self._connections.values() for attachment in each.attachments.values())
+        if any(viewers) and seconds > 0:
+            later = functools.partial(self._see_viewers_gone, reply, seconds - _LOOK_SECONDS)
+            self._timers.after(_LOOK_SECONDS, later)
+        else:
+            reply({})
+            self._stopping = True
 
     # Idleness
 
@@ -298,11 +323,3 @@ def _report_write(reply: Callable[..., None], failure: str | None, written: int)
         reply({"written": written})
     else:
         reply({"error": _SENTENCES[failure], "kind": failure, "written": written})
-
-
-def _size(header: Header) -> tuple[int, int]:
-    """Columns and rows of a request."""
-    cols, rows = header["cols"], header["rows"]
-    if not (0 < cols < 65536 and 0 < rows < 65536):
-        raise RequestError("bad_request", f"A terminal of {cols}x{rows} cells is not possible.")
-    return cols, rows

@@ -18,6 +18,7 @@ UNATTENDED = 8 * 1024 * 1024
 LONGEST_QUEUE = 8 * 1024 * 1024
 """Bytes waiting for a program that does not read."""
 
+_RESIZES_KEPT = 256
 _READ = 64 * 1024
 _WRITE = 64 * 1024
 
@@ -33,10 +34,22 @@ class PendingWrite:
     written: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Resized:
+    """A change of size that did not come from a client. offset: of the output that was written at the size before."""
+
+    number: int
+    offset: int
+    cols: int
+    rows: int
+
+
 class HeldTab:
     """A tab of the holder. It does no waiting: the server calls it when its PTY is ready."""
 
     kind = "pty"
+    explained_elsewhere = False
+    """Whether another process tells how the program ended."""
 
     def __init__(self, tab_id: str, tag: str, pid: int, master: int, size: tuple[int, int]) -> None:
         self.tab_id = tab_id
@@ -56,6 +69,7 @@ class HeldTab:
         """The last read found nobody at the other end."""
         self.groups: set[int] = {pid}
         self.ending = False
+        self.resizes: deque[Resized] = deque(maxlen=_RESIZES_KEPT)
 
     def describe(self) -> Header:
         cols, rows = self.size
@@ -77,6 +91,14 @@ class HeldTab:
         self.size = (cols, rows)
         if not self.finished:
             set_size(self.master, cols, rows)
+
+    def acknowledge(self, offset: int) -> None:
+        """Forget output that a client has kept."""
+        self.output.forget_before(offset)
+
+    def next_resize(self, number: int) -> Resized | None:
+        """The first from this number on."""
+        return next((resized for resized in self.resizes if resized.number >= number), None)
 
     def takes_output(self, attended: bool) -> bool:
         """Whether to read now: where a client is behind, the program waits."""

@@ -15,7 +15,17 @@ _OTHER_TERMINAL = frozenset(
     {"TERM", "COLORTERM", "COLUMNS", "LINES", "TERMCAP", "TMUX", "TMUX_PANE", "STY", "WINDOW", "WINDOWID", "TERMID",
      "LC_TERMINAL", "LC_TERMINAL_VERSION", "VTE_VERSION", "SHLVL", "PWD", "OLDPWD", "_"}
 )  # fmt: skip
-_OTHER_TERMINAL_PREFIXES = ("SEMO_", "TERM_", "ITERM_", "KITTY_", "GHOSTTY_", "WEZTERM_", "ALACRITTY_", "KONSOLE_")
+_OTHER_TERMINAL_PREFIXES = (
+    "SEMO_",
+    "TERM_",
+    "ITERM_",
+    "ITERM2_",
+    "KITTY_",
+    "GHOSTTY_",
+    "WEZTERM_",
+    "ALACRITTY_",
+    "KONSOLE_",
+)
 
 
 @dataclass(frozen=True, slots=True)

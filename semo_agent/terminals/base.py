@@ -159,6 +159,12 @@ class Terminal(ABC):
     """
 
     name: str
+    why: str = ""
+    """Why it was chosen, for a person."""
+
+    @abstractmethod
+    async def see_usable(self) -> None:
+        """Raises `ConfigurationError` or `TerminalError` where nothing can be started in it now; needs no `start`."""
 
     @abstractmethod
     async def start(self) -> None:

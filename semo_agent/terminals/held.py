@@ -51,6 +51,8 @@ class HeldTerminal(Terminal):
     """Of its tabs in the holder, which may have others'."""
     answers: bool
     """Whether the emulator's replies are for the program: nobody else answers it."""
+    sizes: bool = True
+    """Whether only we size the tabs; else the holder tells what size they were given, and where in the output."""
 
     def __init__(
         self,
@@ -219,7 +221,7 @@ class HeldTerminal(Terminal):
         self._streams[info.tab_id] = stream
         await client.request("attach", tab=info.tab_id, offset=stream.offset)
         self._spawn(f"tab {info.tab_id}", stream.run())
-        if stream.emulator.size != info.size:
+        if self.sizes and stream.emulator.size != info.size:
             await stream.resize(stream.offset, info.size)
         return info
 
@@ -229,6 +231,8 @@ class HeldTerminal(Terminal):
             return
         if header["push"] == "output":
             stream.receive(header["offset"], body)
+        elif header["push"] == "resized":
+            stream.expect_resize(header["offset"], Size(header["cols"], header["rows"]))
         elif header["push"] == "exited":
             told = ExitStatus(**header["exit"]) if header["exit"] is not None else None
             self._spawn(f"end of {header['tab']}", self._tell_end(stream, told))

@@ -18,6 +18,9 @@ class PtyTerminal(HeldTerminal):
     kind = "pty"
     answers = True
 
+    async def see_usable(self) -> None:
+        """The holder is all there is."""
+
     async def _launch(self, client: HolderClient, spec: LaunchSpec, size: Size) -> Header:
         return await client.request(
             "open",

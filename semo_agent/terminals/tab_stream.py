@@ -64,6 +64,8 @@ class TabStream:
         self.info = info
         self.transcript = transcript
         self.exited = asyncio.Event()
+        self.resized = asyncio.Event()
+        """The size has changed, or changes no more by itself; whoever waits for it clears it."""
         self.exit: ExitStatus | None = None
         self.emulator, self.offset = _resume(info, transcript)
         self.client = client
@@ -100,10 +102,14 @@ class TabStream:
         if self.exited.is_set():
             self._note(self.emulator.resize(size))
             return
+        await self.expect_resize(offset, size).wait()
+
+    def expect_resize(self, offset: int, size: Size) -> asyncio.Event:
+        """Take the news of another size since `offset`; what it returns is set when the emulator has it."""
         order = _Resize(offset, size, asyncio.Event())
         self._inbox.resizes.append(order)
         self._inbox.filled.set()
-        await order.done.wait()
+        return order.done
 
     async def run(self) -> None:
         """Process until the program has ended or `stop` is called."""
@@ -183,6 +189,7 @@ class TabStream:
             order = self._inbox.resizes.popleft()
             self._note(self.emulator.resize(order.size))
             order.done.set()
+            self.resized.set()
 
     def _resize_is_due(self) -> bool:
         """Whether the output before the next resize was processed, or no more will come."""
@@ -197,6 +204,7 @@ class TabStream:
         self._resize_when_due()
         self.exit = exit
         self.exited.set()
+        self.resized.set()
         self._events.tell(Exited(self.info.tab_id, exit))
 
     def _must_save(self) -> bool:

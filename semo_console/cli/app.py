@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from semo_console.cli import breakers, jobs, lifecycle, offices, pool, prompts, services, sessions, team
+from semo_console.cli import agents, breakers, jobs, lifecycle, offices, pool, prompts, services, sessions, team
 from semo_console.cli.exits import MEANINGS
 from semo_console.cli.waiting import WaitingCommand
 
@@ -50,7 +50,6 @@ _VERBS: tuple[Callable[..., None], ...] = (
     sessions.why,
     sessions.terminate,
     services.hub,
-    services.agent,
     services.serve,
     services.migrate,
 )
@@ -59,6 +58,7 @@ _WAITING = (prompts.send,)
 for _verb in _VERBS:
     app.command(cls=WaitingCommand if _verb in _WAITING else None)(_verb)
 app.add_typer(sessions.sessions)
+app.add_typer(agents.agent)
 app.add_typer(jobs.job)
 app.add_typer(offices.office)
 app.add_typer(team.team)

@@ -42,11 +42,15 @@ class TerminalChoice(StrEnum):
     AUTO = "auto"
     PTY = "pty"
     TMUX = "tmux"
+    ITERM2 = "iterm2"
 
 
 Terminal = Annotated[
     TerminalChoice,
-    typer.Option("--terminal", help="Where programs run. auto: where sessions live already, else tmux if it is there."),
+    typer.Option(
+        "--terminal",
+        help="Where programs run. auto: where sessions live already, else the best of iterm2 (on a Mac), tmux, pty.",
+    ),
 ]
 Lifeline = Annotated[int | None, typer.Option("--lifeline", min=3, metavar="FD", hidden=True)]
 SESSION_HELP = "A session by id, or the beginning of one."

@@ -1,4 +1,4 @@
-"""`semo hub`, `semo agent`, `semo serve`: what runs in the background.
+"""`semo hub`, `semo serve`: what runs in the background, with `semo agent`.
 
 `semo migrate`: the tables on another PostgreSQL.
 """
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from semo_console.cli.options import Lifeline, StateDir, Terminal, TerminalChoice
+from semo_console.cli.options import Lifeline, StateDir
 from semo_console.supervisor.lifeline import hold_lifeline
 
 
@@ -28,19 +28,6 @@ def hub(
     from semo_console.cli.actions.hub_service import run_hub
 
     run_hub(state_dir, port)
-
-
-def agent(terminal: Terminal = TerminalChoice.AUTO, lifeline: Lifeline = None, state_dir: StateDir = None) -> None:
-    """Run the agent in the foreground; `semo up` does it for you.
-
-    \b
-    Example:
-      semo agent
-    """
-    hold_lifeline(lifeline)
-    from semo_console.cli.actions.agent_service import run_agent
-
-    run_agent(state_dir, terminal.value)
 
 
 def serve(

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,7 @@ from semo_office.errors import ErrorCode
 from semo_office.models import CreateSession
 from tests.acceptance.machine import Machine, eventually, new_machine
 from tests.acceptance.receivers import Receivers, sha256_of
+from tests.iterm2_server.running import RunningITerm2
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -73,10 +75,13 @@ class Failpoints:
         self.machine.ask(lambda link: CommandRepository(link).expire_commands())
 
 
-@pytest.fixture(scope="module", params=["pty", "tmux"])
+@pytest.fixture(scope="module", params=["pty", "tmux", "iterm2"])
 def failpoints(request: pytest.FixtureRequest) -> Iterator[Failpoints]:
-    with new_machine() as machine:
+    with ExitStack() as open_things:
+        iterm2 = open_things.enter_context(RunningITerm2.start()) if request.param == "iterm2" else None
+        machine = open_things.enter_context(new_machine())
         machine.terminal = request.param
+        machine.variables |= iterm2.environment if iterm2 else {}
         folder = machine.path / "failpoints"
         folder.mkdir()
         machine.variables[VARIABLE] = str(folder)

@@ -77,6 +77,9 @@ class CountingTerminal(Terminal):
             await self._teller
         self._events.close()
 
+    async def see_usable(self) -> None:
+        """A folder is all it needs."""
+
     async def open(self, spec: LaunchSpec) -> TabInfo:
         info = TabInfo(uuid4().hex[:12], spec.tag, os.getpid(), spec.size)
         tab = Tab(info, self._folder / f"{info.tab_id}.jsonl")

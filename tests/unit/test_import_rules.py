@@ -61,3 +61,14 @@ def test_the_command_line_starts_without_console_server_or_database() -> None:
 def test_the_supervisor_loads_only_what_is_light() -> None:
     code = "import json, sys, semo_console.supervisor.__main__\n" + PRINT_LOADED
     assert loaded_by(code) & {*HEAVY, "asyncio", "structlog", "typer"} == set()
+
+
+@pytest.mark.parametrize("module", ["semo_agent.cli", "semo_agent.agent", "semo_agent.terminals.choice"])
+def test_an_agent_loads_the_library_of_iterm2_only_where_iterm2_is_asked_for(module: str) -> None:
+    choose = (
+        "import asyncio, json, pathlib, sys\n"
+        f"import {module}\n"
+        "from semo_agent.terminals.choice import TerminalChoice, choose_terminal\n"
+        "asyncio.run(choose_terminal(pathlib.Path('/nonexistent'), TerminalChoice.AUTO, on_a_mac=False))\n"
+    )
+    assert "iterm2" not in loaded_by(choose + PRINT_LOADED)

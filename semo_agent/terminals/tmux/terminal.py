@@ -17,7 +17,7 @@ from semo_agent.terminals.tab_stream import TabStream
 from semo_agent.terminals.tmux.control import SESSION
 from semo_agent.terminals.tmux.launching import Launching
 from semo_agent.terminals.tmux.pane import FORMAT, Pane, read_pane, type_into
-from semo_agent.terminals.tmux.server import TmuxServer
+from semo_agent.terminals.tmux.server import TmuxServer, usable_tmux
 
 TMUX_DIED = ExitStatus(reason="tmux died")
 WINDOW_CLOSED = ExitStatus(reason="its window was closed")
@@ -46,6 +46,9 @@ class TmuxTerminal(HeldTerminal):
         super().__init__(folder, write_timeout=write_timeout, clock=clock)
         self._server = TmuxServer(folder)
         self._panes: dict[str, Pane] = {}
+
+    async def see_usable(self) -> None:
+        await asyncio.to_thread(usable_tmux)
 
     async def _launch(self, client: HolderClient, spec: LaunchSpec, size: Size) -> Header:
         if not spec.argv:

@@ -15,8 +15,11 @@ from semo_office.locations import StateFolder
 from semo_office.logs import configure_logs
 
 
-def run_agent(state_dir: Path | None, terminal: str) -> None:
-    """Act for this host until SIGTERM or SIGINT. Raises ConsoleError and OfficeError when it can't."""
+def run_agent(state_dir: Path | None, terminal: str, *, is_installed: bool = False) -> None:
+    """Act for this host until SIGTERM or SIGINT. Raises ConsoleError and OfficeError when it can't.
+
+    is_installed: the system starts it again when it fails, which giving way to another is not then.
+    """
     state = StateFolder.find(state_dir).prepare()
     configure_logs()
     if read_supabase_settings().url is None:
@@ -29,4 +32,6 @@ def run_agent(state_dir: Path | None, terminal: str) -> None:
     except AgentError as err:
         raise ConsoleError(str(err)) from err
     if exit_status == agent.SUPERSEDED_STATUS:
+        if is_installed:
+            return
         raise Superseded("Another agent process acts for this host now; this one has ended.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from semo_console.cli.actions.folder import current_folder
 from semo_console.cli.interruption import held_back
 from semo_console.errors import ConsoleError, ProcessFailed, UnreadableInput
+from semo_console.installed_agent import is_installed, start_installed
 from semo_console.processes import Process, Processes, ProcessName
 from semo_console.supervisor.client import SupervisorClient, stop_supervisor
 from semo_office.errors import OfficeError
@@ -83,7 +84,7 @@ class Startup:
             from semo_console.cli.actions.furnishing import furnish
 
             self._check_port(_see_running(supervisor, "hub"))
-            agent = _see_running(supervisor, "agent")
+            agent = self._see_agent(supervisor)
             self._check_terminal(agent)
             with _step("prepare the office"):
                 return furnish(self.processes, agent, self.folder, self.office_name, self.warm)
@@ -105,8 +106,17 @@ class Startup:
             return self._supervisor
 
     def _services(self, port: int) -> list[list[str]]:
-        services = [["hub", "--port", str(port)], ["agent", "--terminal", self.terminal]]
+        services = [["hub", "--port", str(port)]]
+        if not is_installed(self.processes.state):
+            services.append(["agent", "--terminal", self.terminal])
         return [*services, ["server"]] if self.server else services
+
+    def _see_agent(self, supervisor: SupervisorClient) -> Process:
+        """An agent that is installed belongs to the desktop session, and is started there."""
+        if not is_installed(self.processes.state):
+            return _see_running(supervisor, "agent")
+        with _step("start the agent"):
+            return start_installed(self.processes)
 
     def _is_at_the_wrong_port(self) -> bool:
         """A hub that can't run where it was told to is told anew; one that runs is left alone."""

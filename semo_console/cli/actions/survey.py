@@ -69,6 +69,7 @@ def _as_json(
         "processes": [process.to_json() for process in census],
         "offices": [office.to_json() for office in offices],
         "terminal": agent.terminal if agent else None,
+        "terminal_why": agent.terminal_why if agent else None,
         "link": agent.link if agent else None,
         "link_since": agent.link_since if agent else None,
         "api": next((process.url for process in census if process.name == "server"), None),
@@ -80,7 +81,7 @@ def _tell(census: Sequence[ProcessStatus], offices: Sequence[OfficeCount], agent
         about = "  ".join(part for part in (str(process.pid or ""), process.url or "", _history(process)) if part)
         say(f"{process.name:<10} {process.state:<11} {about}".rstrip())
     if agent and agent.terminal:
-        say(f"terminal   {agent.terminal}")
+        say(f"terminal   {agent.terminal}" + (f" ({agent.terminal_why})" if agent.terminal_why else ""))
     if agent and agent.link:
         say(f"link       {_link_in_words(agent.link, agent.link_since)}")
     for counted in offices:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.terminals.kit import Kit, PtyKit, TmuxKit, Watched
+from tests.integration.terminals.kit import ITerm2Kit, Kit, PtyKit, TmuxKit, Watched
+from tests.iterm2_server.running import RunningITerm2
 
 
 @pytest.fixture
@@ -16,10 +17,22 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-@pytest.fixture(params=["pty", "tmux"])
-async def kit(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Kit]:
-    kits: dict[str, type[Kit]] = {"pty": PtyKit, "tmux": TmuxKit}
-    made = kits[request.param](folder)
+@pytest.fixture(scope="module")
+def iterm2() -> Iterator[RunningITerm2]:
+    with RunningITerm2.start() as running:
+        yield running
+
+
+@pytest.fixture(params=["pty", "tmux", "iterm2"])
+async def kit(request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Kit]:
+    made: Kit
+    if request.param == "iterm2":
+        running = request.getfixturevalue("iterm2")
+        for name, value in running.environment.items():
+            monkeypatch.setenv(name, value)
+        made = ITerm2Kit(folder, running)
+    else:
+        made = PtyKit(folder) if request.param == "pty" else TmuxKit(folder)
     yield made
     await made.tidy()
 

@@ -10,6 +10,7 @@ import sys
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from semo_agent.errors import TerminalDied
 from semo_agent.holder.client import HolderClient
@@ -27,9 +28,11 @@ from semo_agent.terminals.base import (
     TerminalEvent,
 )
 from semo_agent.terminals.held import HeldTerminal
+from semo_agent.terminals.iterm2.terminal import ITerm2Terminal
 from semo_agent.terminals.pty import PtyTerminal
 from semo_agent.terminals.tmux.server import TmuxServer, term
 from semo_agent.terminals.tmux.terminal import TmuxTerminal
+from tests.iterm2_server.running import RunningITerm2
 
 PATIENCE = 60.0
 """Seconds; how long a test waits for anything before it fails."""
@@ -141,6 +144,8 @@ class Watched:
         if isinstance(self.terminal, TmuxTerminal):
             # Its clients end with an agent.
             await self.terminal._server.close()
+        if isinstance(self.terminal, ITerm2Terminal):
+            await self.terminal._connection.close()
 
 
 class Kit:
@@ -259,6 +264,47 @@ def processes_of(folder: Path) -> dict[int, str]:
             if os.fsencode(folder) in shown and is_alive(int(process.name)):
                 told[int(process.name)] = shown.replace(b"\0", b" ").decode(errors="replace")
     return told
+
+
+class ITerm2Kit(Kit):
+    """Terminals in iTerm2, which runs for all tests of a module."""
+
+    term = "xterm-256color"
+    death = ExitStatus(reason="iTerm2 died")
+
+    def __init__(self, folder: Path, iterm2: RunningITerm2) -> None:
+        super().__init__(folder)
+        self.iterm2 = iterm2
+
+    def terminal(self) -> Terminal:
+        os.environ.update(self.iterm2.environment)
+        return ITerm2Terminal(self.folder)
+
+    async def kill_backend(self) -> None:
+        """It crashes, and its owner starts it again."""
+        await asyncio.to_thread(self.iterm2.kill)
+        await asyncio.to_thread(self.iterm2.launch)
+
+    async def by_hand(self, deed: str, **arguments: Any) -> Any:
+        return await asyncio.to_thread(self.iterm2.by_hand, deed, **arguments)
+
+    async def sessions(self) -> list[str]:
+        """The sessions of iTerm2 that show tabs of this folder."""
+        found = []
+        for session in await self.by_hand("sessions"):
+            # It may be closed meanwhile.
+            with contextlib.suppress(AssertionError):
+                tag = (await self.by_hand("look", session=session))["variables"].get("user.semo")
+                found += [session] if str(self.folder) in str(tag) else []
+        return found
+
+    async def tidy(self) -> None:
+        await super().tidy()
+        for session in await self.sessions():
+            await self.by_hand("close_tab", session=session, undo=0.0)
+        async with asyncio.timeout(PATIENCE):
+            while await asyncio.to_thread(processes_of, self.folder):  # noqa: ASYNC110 - they tell nobody
+                await asyncio.sleep(0.01)
 
 
 async def wait_for_release(lock: Path) -> None:

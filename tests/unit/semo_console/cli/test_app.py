@@ -130,7 +130,7 @@ def test_a_superseded_agent_ends_with_the_status_by_which_its_supervisor_knows(
 ) -> None:
     monkeypatch.setenv("SEMO_STATE_DIR", str(tmp_path))
 
-    def give_way(*_arguments: object) -> None:
+    def give_way(*_arguments: object, **_options: object) -> None:
         raise Superseded("Another agent process acts for this host now.")
 
     monkeypatch.setattr("semo_console.cli.actions.agent_service.run_agent", give_way)
