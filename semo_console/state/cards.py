@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from semo_console.state.board import Tab
+
 
 @dataclass(frozen=True)
 class AnswerCard:
@@ -55,4 +57,12 @@ class FilterCard:
     before: str
 
 
-Card = AnswerCard | EndCard | NewCard | WhyCard | HelpCard | PaletteCard | FilterCard
+@dataclass(frozen=True)
+class BoardCard:
+    """A page of the board: pool, breakers or jobs."""
+
+    tab: Tab
+    chosen: int = 0
+
+
+Card = AnswerCard | EndCard | NewCard | WhyCard | HelpCard | PaletteCard | FilterCard | BoardCard

@@ -48,6 +48,9 @@ PICTURES: dict[str, Act] = {
     "zoomed": lambda pilot: pilot.press("j", "z"),
     "why": lambda pilot: pilot.press("d"),
     "help": lambda pilot: pilot.press("question_mark"),
+    "pool": lambda pilot: pilot.press("right_curly_bracket"),
+    "breakers": lambda pilot: pilot.press("right_curly_bracket", "right_curly_bracket"),
+    "jobs": lambda pilot: pilot.press("left_curly_bracket", "j", "j"),
     "palette": lambda pilot: pilot.press("colon", *"pane", "down"),
 }
 
