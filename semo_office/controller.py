@@ -14,7 +14,9 @@ from semo_office.leadership import DEPOSED, Leadership, Term
 from semo_office.link import Hint, Link, LinkState
 from semo_office.models import Job, JobStatus
 from semo_office.orchestrator import SessionOrchestrator
+from semo_office.pool import SessionPoolManager
 from semo_office.stopping import Stop, Tasks, rings
+from semo_office.upkeep import Upkeep
 
 JOBS_AT_ONCE: Final = 4
 POLL_LIVE_S: Final = 15.0
@@ -57,7 +59,11 @@ class Controller:
     async def _lead(self, term: Term) -> None:
         tasks = Tasks(term.over)
         tasks.start(f"lease of office {self._office_id}", self._keep(term))
-        tasks.start(f"jobs of office {self._office_id}", Assignments(self._link, term, tasks).run())
+        pool = SessionPoolManager(self._link)
+        upkeep = Upkeep(self._link, term, pool)
+        tasks.start(f"jobs of office {self._office_id}", Assignments(self._link, pool, term, tasks).run())
+        tasks.start(f"spares of office {self._office_id}", upkeep.refill())
+        tasks.start(f"idle sessions of office {self._office_id}", upkeep.clean_up())
         await term.over.wait()
         await tasks.settle(SETTLE_S)
         # After its last write: a lease that is left early would let two write.
@@ -78,12 +84,12 @@ class Controller:
 class Assignments:
     """The jobs of one term. A hint only says "look"; whatever woke it, the same loop looks at what is open."""
 
-    def __init__(self, link: Link, term: Term, tasks: Tasks) -> None:
+    def __init__(self, link: Link, pool: SessionPoolManager, term: Term, tasks: Tasks) -> None:
         self._link = link
         self._term = term
         self._tasks = tasks
         self._jobs = JobService(link)
-        self._orchestrator = SessionOrchestrator(self._jobs, AgentService(link), term)
+        self._orchestrator = SessionOrchestrator(self._jobs, AgentService(link), pool, term)
         self._running: set[UUID] = set()
         self._bell = asyncio.Event()
 

@@ -141,19 +141,6 @@ class JobService:
         """The attempt that runs, else a new one. Raises CommandError(CONFLICT): the job is not ready any more."""
         return JobAttempt.model_validate(await self._lead("begin_attempt", term, {"p_job_id": str(job_id)}))
 
-    async def acquire_session(self, term: Term, attempt: JobAttempt, profile: str) -> UUID:
-        """A session for this attempt alone; one with the id `new_session_id_of(attempt)` is yet to be created."""
-        row = await self._lead(
-            "acquire_session",
-            term,
-            {
-                "p_attempt_id": str(attempt.id),
-                "p_profile": profile,
-                "p_new_session_id": str(new_session_id_of(attempt)),
-            },
-        )
-        return UUID(str(row))
-
     async def finish_attempt(
         self, term: Term, attempt: JobAttempt, verdict: Verdict, *, retry_in_ms: int | None = None
     ) -> Job:

@@ -69,6 +69,14 @@ class Confidence(StrEnum):
     LOW = "low"
 
 
+class PoolState(StrEnum):
+    """`kept`: it has held a conversation, which a person may want to read."""
+
+    SPARE = "spare"
+    IN_USE = "in_use"
+    KEPT = "kept"
+
+
 class Office(Record):
     id: UUID
     name: str
@@ -99,7 +107,7 @@ class Lease(Record):
 
 
 class SessionInfo(Record):
-    """One terminal with one CLI. `status` is the agent's word, with what it rests on."""
+    """One terminal with one CLI. `status` is the agent's word, with what it rests on. Without `pool_state` it is a person's."""
 
     session_id: UUID
     office_id: UUID
@@ -119,6 +127,9 @@ class SessionInfo(Record):
     exit_status: int | None = None
     exit_signal: int | None = None
     active_turn_command_id: UUID | None = None
+    pool_state: PoolState | None = None
+    dismissed_at: datetime | None = None
+    cli_version: str | None = None
     created_at: datetime
     last_activity_at: datetime
     ended_at: datetime | None = None

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final, Never
 from uuid import UUID
 
@@ -11,34 +10,29 @@ import structlog
 from pydantic import JsonValue
 
 from semo_office.agents import AgentService
-from semo_office.commands import Outcome
 from semo_office.dispatcher import CommandDispatcher
 from semo_office.errors import CommandError, ErrorCode
-from semo_office.jobs import JobService, Verdict, creation_id_of, new_session_id_of, prompt_id_of
+from semo_office.jobs import JobService, Verdict, prompt_id_of
 from semo_office.leadership import DEPOSED, Term
 from semo_office.models import (
     AgentCommandResult,
     AttemptStatus,
     CommandStatus,
-    CreateSession,
     Job,
     JobAttempt,
     JobStatus,
     OfficeAgent,
 )
+from semo_office.pool import SessionPoolManager
 from semo_office.stopping import first_of
 
 PROFILE: Final = "shell"
 TURN_LIMIT_MS: Final = 60 * 60 * 1000
-SATURATED_S: Final = 3.0
 CANCEL_S: Final = 10.0
 CANCEL_AGAIN_S: Final = 1.0
 EVIDENCE_LINES: Final = 20
 EVIDENCE_CHARACTERS: Final = 4_000
 _MEASURED: Final[tuple[str, ...]] = ("exit_status", "duration_ms")
-
-# Nothing was begun, and it may be possible later: it does not count as a failure.
-SATURATED: Final = frozenset({ErrorCode.POOL_EXHAUSTED, ErrorCode.HOST_OFFLINE})
 
 _log = structlog.get_logger(__name__)
 
@@ -67,9 +61,10 @@ RETRIES: Final[dict[ErrorCode, Retry]] = {
 class SessionOrchestrator:
     """Executes the jobs of one term. Every step can be done again: the next leader goes on where this one ended."""
 
-    def __init__(self, jobs: JobService, agents: AgentService, term: Term) -> None:
+    def __init__(self, jobs: JobService, agents: AgentService, pool: SessionPoolManager, term: Term) -> None:
         self._jobs = jobs
         self._agents = agents
+        self._pool = pool
         self._term = term
         self._cancels: dict[UUID, asyncio.Event] = {}
 
@@ -126,15 +121,23 @@ class SessionOrchestrator:
     async def _run(self, job: Job, attempt: JobAttempt, cancelled: asyncio.Event) -> None:
         agent_id = job.agent_id
         agent = await self._term.patiently(lambda: self._agents.get_agent(agent_id)) if agent_id else None
-        execution = _Execution(self._jobs, self._term, job, attempt, cancelled)
+        execution = _Execution(self._jobs, self._pool, self._term, job, attempt, cancelled)
         await self.handle_job_completion(job, attempt, await execution.run(self.build_prompt(job, agent)))
 
 
 class _Execution:
     """One attempt."""
 
-    def __init__(self, jobs: JobService, term: Term, job: Job, attempt: JobAttempt, cancelled: asyncio.Event) -> None:
-        self._jobs = jobs
+    def __init__(
+        self,
+        jobs: JobService,
+        pool: SessionPoolManager,
+        term: Term,
+        job: Job,
+        attempt: JobAttempt,
+        cancelled: asyncio.Event,
+    ) -> None:
+        self._pool = pool
         self._term = term
         self._job = job
         self._attempt = attempt
@@ -165,36 +168,10 @@ class _Execution:
         return await self._follow(session_id)
 
     async def _ready_session(self) -> UUID:
-        """An idle session of the role, else a new one, as soon as the hosts have room for it."""
-        while True:
-            session_id = await self._term.patiently(
-                lambda: self._jobs.acquire_session(self._term, self._attempt, PROFILE)
-            )
-            if session_id != new_session_id_of(self._attempt):
-                return session_id
-            try:
-                await self._term.patiently(partial(self._create, session_id))
-            except CommandError as err:
-                if err.code not in SATURATED:
-                    raise
-                _log.info("no_room", job_id=str(self._job.id), error=err.code)
-            else:
-                return await self._see_created(session_id)
-            await self._pause()
-
-    async def _create(self, session_id: UUID) -> Outcome:
-        request = CreateSession(profile=PROFILE, role=self._job.role)
-        return await self._dispatcher.dispatch_create_session(
-            request, session_id=session_id, command_id=creation_id_of(self._attempt)
+        """The pool's choice, unless the job is cancelled before there is one."""
+        return await first_of(
+            self._pool.acquire_session(self._term, self._job, self._attempt, PROFILE), self._raise_when_cancelled()
         )
-
-    async def _see_created(self, session_id: UUID) -> UUID:
-        created = await first_of(
-            self._result(creation_id_of(self._attempt)), self._term.ended(), self._raise_when_cancelled()
-        )
-        if not created.success:
-            raise CommandError(created.error or ErrorCode.LAUNCH_FAILED, created.message)
-        return session_id
 
     async def _follow(self, session_id: UUID) -> AgentCommandResult:
         return await first_of(
@@ -233,9 +210,6 @@ class _Execution:
     async def _raise_when_cancelled(self) -> Never:
         await self._cancelled.wait()
         raise CommandError(ErrorCode.CANCELLED)
-
-    async def _pause(self) -> None:
-        await first_of(self._term.pause(SATURATED_S), self._raise_when_cancelled())
 
 
 def judge(result: AgentCommandResult) -> Verdict:

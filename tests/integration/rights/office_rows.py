@@ -32,6 +32,7 @@ class OfficeRows:
     failed_job: UUID = field(default_factory=uuid4)
     running_job: UUID = field(default_factory=uuid4)
     attempt: UUID = field(default_factory=uuid4)
+    kept_session: UUID = field(default_factory=uuid4)
     epoch: int = 7
 
     def identity(self, name: str) -> UUID | None:
@@ -53,6 +54,7 @@ class OfficeRows:
         self._insert_team(superuser)
         self._insert_session(superuser)
         self._insert_jobs(superuser)
+        self._insert_pool(superuser)
 
     def _insert_offices(self, superuser: Connection[DictRow]) -> None:
         for office in (self.office, self.other_office):
@@ -103,6 +105,22 @@ class OfficeRows:
             "insert into job_attempts (id, job_id, office_id, attempt, round, epoch, session_id)"
             " values (%s, %s, %s, 1, 1, %s, %s)",
             [self.attempt, self.running_job, self.office, self.epoch, self.session],
+        )
+
+    def _insert_pool(self, superuser: Connection[DictRow]) -> None:
+        """Its settings came with the office."""
+        superuser.execute(
+            "insert into pool_spares (office_id, role, warm_pool_size, wanted_by) values (%s, 'QA', 1, %s)",
+            [self.office, self.operator],
+        )
+        superuser.execute(
+            "insert into pool_decisions (office_id, role, decision, reason) values (%s, 'BE', 'cold', 'cold start')",
+            [self.office],
+        )
+        superuser.execute(
+            "insert into agent_sessions (session_id, office_id, host_id, profile, cwd, status, pool_state, created_by)"
+            " values (%s, %s, %s, 'shell', '/repo', 'ready', 'kept', %s)",
+            [self.kept_session, self.office, self.host, self.operator],
         )
 
     def _insert_session(self, superuser: Connection[DictRow]) -> None:

@@ -32,15 +32,22 @@ class SqlServer:
         [attempt] = self.call("begin_attempt", p_job_id=job["id"])
         return attempt
 
-    def acquire(self, attempt: DictRow, new_session: UUID | None = None) -> UUID:
+    def ask_for_session(
+        self, attempt: DictRow, new_session: UUID | None = None, profile: str = "shell"
+    ) -> dict[str, Any]:
+        """What the pool decides for this attempt, and why."""
         [row] = self.call(
             "acquire_session",
             p_attempt_id=attempt["id"],
-            p_profile="shell",
+            p_profile=profile,
             p_new_session_id=new_session or uuid4(),
         )
-        session: UUID = row["acquire_session"]
-        return session
+        decided: dict[str, Any] = row["acquire_session"]
+        return decided
+
+    def acquire(self, attempt: DictRow, new_session: UUID | None = None) -> UUID:
+        """The session that the attempt gets."""
+        return UUID(self.ask_for_session(attempt, new_session)["session_id"])
 
     def command(self, attempt: DictRow, session: UUID, command_type: str, **more: Any) -> DictRow:
         arguments = {"p_id": uuid4(), "p_payload": {"prompt": "echo 1"}, **more}
@@ -102,6 +109,13 @@ class SqlJobs:
         )
 
     def new_session(self, role: str = "BE") -> UUID:
+        """A spare of the pool that is ready."""
+        session = self.own_session(role)
+        self.office.superuser.execute("update agent_sessions set pool_state = 'spare' where session_id = %s", [session])
+        return session
+
+    def own_session(self, role: str = "BE") -> UUID:
+        """A person's own session that is ready."""
         created = self.office.send("create_session", {"profile": "shell", "role": role})
         [claimed] = self.office.claim()
         self.office.complete(claimed, p_session={"status": "ready", "status_source": "test"})
