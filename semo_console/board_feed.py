@@ -66,7 +66,7 @@ class BoardFeed:
             case RetryJob(job_id):
                 await self._jobs.retry_job(job_id)
             case JudgeJob(job_id, done):
-                await self._jobs.review_job(job_id, Review.DONE if done else Review.FAILED)
+                await self._jobs.review_job(job_id, "done" if done else "failed")
             case ResetBreaker(office_id, host_id, profile):
                 await self._breakers.reset(office_id, host_id, profile)
                 self.look(office_id)

@@ -92,8 +92,8 @@ def describe_card(state: ConsoleState, keymap: Keymap, find_output: FindOutput, 
         case FilterCard():
             lines = (line(" Words that the row has; !word: that it has not."),)
             return CardText(" FIND ", lines, " enter keep . esc as before ", asks="filter")
-        case BoardCard(tab, chosen):
-            return _board(state, keymap, tab, chosen, width)
+        case BoardCard() as card:
+            return _board(state, keymap, card, width)
         case HelpCard() | None:
             return CardText(" KEYS ", tuple(_help(keymap)), _CLOSE)
 
@@ -173,13 +173,13 @@ def _palette(state: ConsoleState, keymap: Keymap, chosen: int) -> CardText:
     return CardText(" COMMANDS ", lines or (line(" none"),), _DO, asks="command", chosen=chosen)
 
 
-def _board(state: ConsoleState, keymap: Keymap, tab: Tab, chosen: int, width: int) -> CardText:
-    title = "  ".join(f"[{each.value}]" if each is tab else each.value.lower() for each in Tab)
-    here = [command for command in COMMANDS if command.mode is Mode.BOARD and command.id.startswith(_ON_PAGE[tab])]
-    hints = [f"{shown_key(keymap.keys_of(command)[0])} {command.label}" for command in here if keymap.keys_of(command)]
-    return CardText(
-        f" {title} ", tuple(page(state, tab, chosen, width)), f" {' . '.join([*hints, '} next', 'esc close'])} ", chosen=chosen
-    )
+def _board(state: ConsoleState, keymap: Keymap, card: BoardCard, width: int) -> CardText:
+    title = "  ".join(f"[{each.value}]" if each is card.tab else each.value.lower() for each in Tab)
+    row = state.board.row_of(card.tab, card.chosen)
+    on_page = [command for command in COMMANDS if command.id.startswith(_ON_PAGE[card.tab])]
+    hints = [f"{shown_key(keys[0])} {command.label}" for command in on_page if (keys := keymap.keys_of(command))]
+    hint = " . ".join([*hints, "} next", "esc close"])
+    return CardText(f" {title} ", tuple(page(state, card.tab, row, width)), f" {hint} ", chosen=row)
 
 
 _ON_PAGE = {Tab.POOL: "pool.", Tab.BREAKERS: "breaker.", Tab.JOBS: "job."}

@@ -32,6 +32,11 @@ def _page(direction: int) -> Action:
     return actions.scroll(lambda height: direction * max(height - 1, 1))
 
 
+def _board_page(tab: Tab) -> Command:
+    name = tab.value.lower()
+    return Command(f"board.{name}", (), name, f"the board's page of {name}", boarding.open_page(tab))
+
+
 COMMANDS: tuple[Command, ...] = (
     Command(
         "need.answer",
@@ -79,10 +84,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("pane.live", ("G",), "live", "to the end of the output, and follow it", actions.follow),
     Command("board.next", ("}",), "board", "pool, breakers, jobs; next page of the board", boarding.turn(1)),
     Command("board.prev", ("{",), "board back", "the board, from its last page", boarding.turn(-1)),
-    *(
-        Command(f"board.{tab.value.lower()}", (), tab.value.lower(), f"the board's page of {tab.value.lower()}", boarding.open_page(tab))
-        for tab in Tab
-    ),
+    *(_board_page(tab) for tab in Tab),
     Command("filter", ("/",), "find", "filter the sessions; !word leaves out", actions.find, footer=10),
     Command("palette", (":", "ctrl+p"), "commands", "all commands by name", actions.show_palette, footer=11),
     Command("refresh", ("ctrl+r",), "refresh", "read everything again", actions.refresh),
@@ -102,7 +104,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("job.go", ("enter",), "go", "to the session of the job", boarding.go_to_session, mode=Mode.BOARD, footer=3),
     Command("job.retry", ("R",), "retry", "try the job again", boarding.retry, mode=Mode.BOARD, footer=4),
     Command("job.cancel", ("X",), "cancel", "cancel the job", boarding.cancel, mode=Mode.BOARD, footer=5),
-    Command("job.done", ("y",), "done", "call a job that needs review done", boarding.judge(done=True), mode=Mode.BOARD),
+    Command("job.done", ("y",), "done", "call done what needs review", boarding.judge(done=True), mode=Mode.BOARD),
     Command("job.failed", ("N",), "failed", "call it failed", boarding.judge(done=False), mode=Mode.BOARD),
     Command("breaker.reset", ("u",), "reset", "start its program again", boarding.reset, mode=Mode.BOARD, footer=6),
     Command("page.next", ("}", "tab"), "next", "next page", boarding.turn(1), mode=Mode.BOARD, footer=7),

@@ -38,6 +38,10 @@ class SeenBreaker:
     read_at: datetime
 
     @property
+    def key(self) -> str:
+        return f"{self.breaker.host_id} {self.breaker.profile}"
+
+    @property
     def paused(self) -> bool:
         return self.breaker.state is not CircuitState.CLOSED
 
@@ -87,25 +91,34 @@ class Board:
 
     def listed_breakers(self) -> list[SeenBreaker]:
         """All that ever failed, those that are paused first; each once, though several offices have it."""
-        found = {
-            (seen.breaker.host_id, seen.breaker.profile): seen for office in self.breakers.values() for seen in office
-        }
-        return sorted(found.values(), key=lambda seen: (not seen.paused, str(seen.breaker.host_id), seen.breaker.profile))
+        found = {seen.key: seen for office in self.breakers.values() for seen in office}
+        return sorted(found.values(), key=lambda seen: (not seen.paused, seen.key))
 
     def paused(self) -> list[SeenBreaker]:
         return [seen for seen in self.listed_breakers() if seen.paused]
 
     def listed_jobs(self) -> list[PlacedJob]:
-        """Jobs so that each comes after all that it waits for, otherwise oldest first."""
+        """Jobs so that each comes after all that it waits for, and soon after the last of these."""
         depths: dict[UUID, int] = {}
         for job_id in _in_order(self.jobs):
             waits_for = [depths[each] + 1 for each in self.jobs[job_id].depends_on if each in depths]
             depths[job_id] = max(waits_for, default=0)
         return [PlacedJob(self.jobs[job_id], depth) for job_id, depth in depths.items()]
 
-    def rows(self, tab: Tab) -> int:
-        """How many rows can be chosen on a page."""
-        return {Tab.POOL: 0, Tab.BREAKERS: len(self.listed_breakers()), Tab.JOBS: len(self.jobs)}[tab]
+    def keys(self, tab: Tab) -> list[str]:
+        """What can be chosen on a page, row by row."""
+        match tab:
+            case Tab.POOL:
+                return []
+            case Tab.BREAKERS:
+                return [seen.key for seen in self.listed_breakers()]
+            case Tab.JOBS:
+                return [str(placed.job.id) for placed in self.listed_jobs()]
+
+    def row_of(self, tab: Tab, key: str | None) -> int:
+        """The row that is chosen: the first where that one is not there (any more)."""
+        keys = self.keys(tab)
+        return keys.index(key) if key in keys else 0
 
 
 def _in_order(jobs: Mapping[UUID, Job]) -> list[UUID]:
@@ -114,10 +127,17 @@ def _in_order(jobs: Mapping[UUID, Job]) -> list[UUID]:
     for job in oldest_first:
         sorter.add(job.id, *(each for each in job.depends_on if each in jobs))
     try:
-        return list(sorter.static_order())
+        sorter.prepare()
     except CycleError:
         # The office refuses cycles; half-read news may show one for a moment.
         return [job.id for job in oldest_first]
+    order: list[UUID] = []
+    ready = list(sorter.get_ready())
+    while ready:
+        order.append(ready.pop(0))
+        sorter.done(order[-1])
+        ready = [*sorter.get_ready(), *ready]
+    return order
 
 
 def _freshness(attempt: JobAttempt) -> tuple[int, bool]:

@@ -67,7 +67,9 @@ def pool_in_short(state: ConsoleState) -> str:
         for role in pool.roles
         if role.wanted or role.spares
     }
-    counted = [f"{role} {sum(working)}w/{len(working)}{spares.get(role, '')}" for role, working in sorted(roles.items())]
+    counted = [
+        f"{role} {sum(working)}w/{len(working)}{spares.get(role, '')}" for role, working in sorted(roles.items())
+    ]
     counted += [f"{clean(role)} 0w/0{text}" for role, text in sorted(spares.items()) if role not in roles]
     return "  ".join(counted) or "no sessions"
 
@@ -99,7 +101,7 @@ def pause_in_words(seen: SeenBreaker, now: datetime) -> str:
 
 
 def page(state: ConsoleState, tab: Tab, chosen: int, width: int) -> list[Line]:
-    """The rows of one page of the board."""
+    """The rows of one page of the board. chosen: the row with the cursor."""
     match tab:
         case Tab.POOL:
             return _pool_page(state)

@@ -36,8 +36,10 @@ def choose(by: int) -> Action:
     def act(state: ConsoleState, _: Circumstances) -> Step:
         if not isinstance(state.card, BoardCard):
             return only(state)
-        last = max(state.board.rows(state.card.tab) - 1, 0)
-        return only(replace(state, card=replace(state.card, chosen=min(max(state.card.chosen + by, 0), last))))
+        keys = state.board.keys(state.card.tab)
+        row = state.board.row_of(state.card.tab, state.card.chosen) + by
+        chosen = keys[min(max(row, 0), len(keys) - 1)] if keys else None
+        return only(replace(state, card=replace(state.card, chosen=chosen)))
 
     return act
 
@@ -93,7 +95,7 @@ def reset(state: ConsoleState, _: Circumstances) -> Step:
     """The chosen breaker; from anywhere else the only one that is paused."""
     listed, paused = state.board.listed_breakers(), state.board.paused()
     if isinstance(state.card, BoardCard) and state.card.tab is Tab.BREAKERS and listed:
-        seen = listed[min(state.card.chosen, len(listed) - 1)]
+        seen = listed[state.board.row_of(Tab.BREAKERS, state.card.chosen)]
     elif len(paused) == 1:
         seen = paused[0]
     else:
@@ -112,4 +114,4 @@ def _with_job(state: ConsoleState, act: Callable[[Job], Step]) -> Step:
     listed = state.board.listed_jobs()
     if not listed:
         return only(state.say("There is no job."))
-    return act(listed[min(state.card.chosen, len(listed) - 1)].job)
+    return act(listed[state.board.row_of(Tab.JOBS, state.card.chosen)].job)

@@ -59,10 +59,10 @@ class FilterCard:
 
 @dataclass(frozen=True)
 class BoardCard:
-    """A page of the board: pool, breakers or jobs."""
+    """A page of the board: pool, breakers or jobs. `chosen`: a key of what stands on it, None: the first."""
 
     tab: Tab
-    chosen: int = 0
+    chosen: str | None = None
 
 
 Card = AnswerCard | EndCard | NewCard | WhyCard | HelpCard | PaletteCard | FilterCard | BoardCard

@@ -36,9 +36,11 @@ def text_of(made: Console, tab: Tab, chosen: int = 0) -> str:
 
 def test_a_job_is_listed_after_all_that_it_waits_for_and_deeper() -> None:
     board = Board()
-    for each in (job(3, "last", JobStatus.PENDING, 1, 2), job(2, "then", JobStatus.PENDING, 1), job(1, "first", JobStatus.DONE)):
+    last, then = job(4, "last", JobStatus.PENDING, 1, 2), job(2, "then", JobStatus.PENDING, 1)
+    for each in (last, then, job(3, "other", JobStatus.READY), job(1, "first", JobStatus.DONE)):
         board = board.see_job(each)
-    assert [(placed.job.title, placed.depth) for placed in board.listed_jobs()] == [("first", 0), ("then", 1), ("last", 2)]
+    placed = [(each.job.title, each.depth) for each in board.listed_jobs()]
+    assert placed == [("first", 0), ("then", 1), ("last", 2), ("other", 0)]
 
 
 def test_jobs_in_a_circle_are_listed_all_the_same() -> None:
@@ -56,7 +58,8 @@ def test_older_news_of_a_job_or_an_attempt_change_nothing() -> None:
 
 
 def test_the_page_of_jobs_shows_the_evidence_of_the_chosen_one() -> None:
-    shown = text_of(on_jobs(console(), 0), Tab.JOBS, chosen=2)
+    made = console()
+    shown = text_of(made, Tab.JOBS, chosen=made.state.board.row_of(Tab.JOBS, str(job_id(3))))
     for part in ("Unit tests", "exit 2", "Build (done)", "| make: *** [test] 오류 2", "1m"):
         assert part in shown
 
@@ -82,7 +85,12 @@ def test_the_pool_shows_spares_beside_those_wanted_and_the_last_decision_with_it
     assert "BE 0w/2 1/1 spare" in pool_in_short(made.state)
     assert "QA 0w/0 0/1 spare" in pool_in_short(made.state)
     shown = text_of(made, Tab.POOL)
-    for part in ("cold sessions 2 of 3", "0/1", "1 on hosts that are gone", "cold start: the spare QA session was older than 4 h"):
+    for part in (
+        "cold sessions 2 of 3",
+        "0/1",
+        "1 on hosts that are gone",
+        "cold start: the spare QA session was older than 4 h",
+    ):
         assert part in shown
 
 
@@ -136,3 +144,11 @@ def test_pages_follow_one_another_round_and_round() -> None:
     assert made.state.mode is Mode.BOARD
     made.act(boarding.close)
     assert made.state.mode is Mode.NAV
+
+
+def test_the_cursor_stays_on_its_job_when_others_come_above_it() -> None:
+    made = on_jobs(console(), 1)
+    chosen = made.state.board.listed_jobs()[1].job.id
+    made.step(partial(news.see_job, job=job(-5, "much older", JobStatus.READY)))
+    made.act(boarding.cancel)
+    assert made.wanted == [CancelJob(chosen)]
