@@ -253,9 +253,9 @@ def _dock_in_one(state: ConsoleState, width: int) -> list[Line]:
 
 
 def _entitle(widget: Widget, title: str, hint: str) -> None:
-    """Title above, hint below; what is in them is text, not markup."""
-    made = Content(title.strip()).markup
-    if widget.border_title != made:
-        widget.border_title = made
-    if widget.border_subtitle != (hint := Content(hint.strip()).markup):
-        widget.border_subtitle = hint
+    """Title above, hint below; what is in them is text, not markup: as a string, `[QA]` would be a style."""
+    above, below = Content(title.strip()), Content(hint.strip())
+    if widget.border_title != above.markup:
+        widget.border_title = above
+    if widget.border_subtitle != below.markup:
+        widget.border_subtitle = below

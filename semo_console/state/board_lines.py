@@ -75,7 +75,11 @@ def pool_in_short(state: ConsoleState) -> str:
 
 
 def breakers_in_short(state: ConsoleState) -> Span:
-    paused = [f"{_place(state.board, seen)} {pause_in_words(seen, state.now)}" for seen in state.board.paused()]
+    board = state.board
+    paused = [
+        f"{_place(board, seen) if len(board.hosts) > 1 else clean(seen.breaker.profile)} {pause_in_words(seen, state.now)}"
+        for seen in board.paused()
+    ]
     return (", ".join(paused), Look.FAILED) if paused else ("none paused", Look.PLAIN)
 
 

@@ -144,6 +144,13 @@ async def test_a_paste_outside_of_the_composer_is_a_draft_and_runs_no_key() -> N
         assert [order.text for order in scene.wire.performed if isinstance(order, SendPrompt)] == ["xXq\nsecond!"]
 
 
+async def test_a_title_in_brackets_is_text() -> None:
+    scene = Scene(session(1, "[QA]"))
+    async with scene.app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        assert any("1 a [QA]" in row for row in screen_of(scene))
+
+
 async def test_hangul_letters_move_and_open_the_composer() -> None:
     scene = Scene(session(1), session(2))
     async with scene.app.run_test(size=(80, 24)) as pilot:

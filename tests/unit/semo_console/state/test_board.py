@@ -66,7 +66,7 @@ def test_the_page_of_jobs_shows_the_evidence_of_the_chosen_one() -> None:
 
 def test_a_pause_counts_down_by_the_console_s_own_clock() -> None:
     made = console()
-    assert "claude on mac paused, next try 0:41" in breakers_in_short(made.state)[0]
+    assert "claude paused, next try 0:41" in breakers_in_short(made.state)[0]
     made.step(partial(news.tick, now=NOW + timedelta(seconds=39.5)))
     assert "next try 0:02" in breakers_in_short(made.state)[0]
     made.step(partial(news.tick, now=NOW + timedelta(seconds=90)))
