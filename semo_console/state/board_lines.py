@@ -76,8 +76,9 @@ def pool_in_short(state: ConsoleState) -> str:
 
 def breakers_in_short(state: ConsoleState) -> Span:
     board = state.board
+    alone = len(board.hosts) < 2
     paused = [
-        f"{_place(board, seen) if len(board.hosts) > 1 else clean(seen.breaker.profile)} {pause_in_words(seen, state.now)}"
+        f"{clean(seen.breaker.profile) if alone else _place(board, seen)} {pause_in_words(seen, state.now)}"
         for seen in board.paused()
     ]
     return (", ".join(paused), Look.FAILED) if paused else ("none paused", Look.PLAIN)
