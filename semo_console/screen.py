@@ -14,7 +14,7 @@ from textual.widget import Widget
 
 from semo_console.commands.guide import FindOutput, describe_card, footer, is_typed_in
 from semo_console.commands.keymap import Keymap
-from semo_console.state import view
+from semo_console.state import board_lines, view
 from semo_console.state.console import ConsoleState, Mode, Region
 from semo_console.state.lines import Line
 from semo_console.state.panes import Extent
@@ -172,12 +172,12 @@ class MainScreen(Screen[None], inherit_bindings=False):
         shown = f"  filter {roster.filter}" if roster.filter else ""
         _entitle(parts["queue"], f"NEEDS YOU {len(roster.queue)}", "w next . a answer")
         _entitle(parts["tree"], f"SESSIONS {len(roster.listed())}{shown}", "n new . / find")
-        _entitle(parts["dock"], "POOL BREAKERS JOBS" if self._layout == "wide" else "", "")
+        _entitle(parts["dock"], "POOL BREAKERS JOBS" if self._layout == "wide" else "", "} more")
         makers: dict[str, Callable[[ConsoleState, int], list[Line]]] = {
             "header": lambda state, width: [view.header(state, width)],
             "queue": view.queue,
             "tree": view.tree,
-            "dock": view.dock if self._layout == "wide" else lambda state, width: [view.dock_in_one(state, width)],
+            "dock": board_lines.dock if self._layout == "wide" else _dock_in_one,
             "bottom": lambda state, width: [view.bottom_line(state, width)],
             "footer": lambda state, width: [footer(state, self.keymap, width)],
         }
@@ -223,7 +223,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
         card.display = state.card is not None
         if state.card is None:
             return
-        text = describe_card(state, self.keymap, self._find_output)
+        text = describe_card(state, self.keymap, self._find_output, self._card_lines.size.width or self.size.width)
         _entitle(card, text.title, text.hint)
         self.field.display = text.asks is not None
         self.field.placeholder = text.asks or ""
@@ -248,10 +248,14 @@ class MainScreen(Screen[None], inherit_bindings=False):
             self.set_focus(None)
 
 
+def _dock_in_one(state: ConsoleState, width: int) -> list[Line]:
+    return [board_lines.dock_in_one(state, width)]
+
+
 def _entitle(widget: Widget, title: str, hint: str) -> None:
-    """Title above, hint below; what is in them is text, not markup."""
-    made = Content(title.strip()).markup
-    if widget.border_title != made:
-        widget.border_title = made
-    if widget.border_subtitle != (hint := Content(hint.strip()).markup):
-        widget.border_subtitle = hint
+    """Title above, hint below; what is in them is text, not markup: as a string, `[QA]` would be a style."""
+    above, below = Content(title.strip()), Content(hint.strip())
+    if widget.border_title != above.markup:
+        widget.border_title = above
+    if widget.border_subtitle != below.markup:
+        widget.border_subtitle = below

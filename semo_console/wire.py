@@ -8,16 +8,21 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
+from semo_console.board_feed import BoardFeed
 from semo_console.feed import OutputFeed
 from semo_console.state import news
 from semo_console.state.console import Change
 from semo_console.state.effects import (
+    CancelJob,
     Effect,
     EndSession,
+    JudgeJob,
     Leave,
     NewSession,
     Order,
     Refresh,
+    ResetBreaker,
+    RetryJob,
     SendAnswer,
     SendPrompt,
     StopTurn,
@@ -69,6 +74,7 @@ class OfficeWire:
         self._commands = CommandRepository(link)
         self._offices = OfficeStore(link)
         self._feed = OutputFeed(link, tell_output)
+        self._board = BoardFeed(link, tell, self._start)
         self._stop = asyncio.Event()
         self._reread = asyncio.Event()
         self._known: set[UUID] = set()
@@ -107,6 +113,8 @@ class OfficeWire:
                 self._reread.set()
             case Leave():
                 self._stop.set()
+            case CancelJob() | RetryJob() | JudgeJob() | ResetBreaker():
+                self._start(self._board.perform(effect), f"board {effect}", sending=True)
             case _:
                 self._start(self._order(effect), f"send {effect.command_id}", sending=True)
 
@@ -174,7 +182,7 @@ class OfficeWire:
 
     def _follow_office(self, office: Office) -> None:
         self._start(self._follow_sessions(office.id), f"sessions of {office.id}")
-        self._start(self._follow_jobs(office.id), f"jobs of {office.id}")
+        self._board.follow(office.id)
         self._start(self._follow_unfinished(office.id), f"unfinished commands of {office.id}")
         self._start(self._feed.follow(office.id), f"output of {office.id}")
 
@@ -209,17 +217,12 @@ class OfficeWire:
         session = SessionInfo.model_validate(row)
         self._feed.belongs(session.session_id, session.office_id)
         self._tell(partial(news.see_session, session=session))
+        self._board.look(session.office_id)
 
     def _tell_when_loaded(self) -> None:
         if not self._unread and not self._loaded:
             self._loaded = True
             self._tell(news.see_all_loaded)
-
-    async def _follow_jobs(self, office_id: UUID) -> None:
-        rows = self._link.watch("job_queue", office_id=office_id, key="id", filters=[eq("office_id", office_id)])
-        async with aclosing(rows):
-            async for row in rows:
-                self._tell(partial(news.see_job, job_id=UUID(str(row["id"])), status=str(row["status"])))
 
     async def _follow_unfinished(self, office_id: UUID) -> None:
         """Prompts that this operator sent before, from wherever, and that have not ended."""

@@ -6,8 +6,11 @@ from uuid import UUID
 
 from semo_console.commands.keymap import Keymap
 from semo_console.commands.registry import COMMANDS, Command
+from semo_console.state.board import Tab
+from semo_console.state.board_lines import page
 from semo_console.state.cards import (
     AnswerCard,
+    BoardCard,
     Card,
     EndCard,
     FilterCard,
@@ -72,7 +75,8 @@ def palette(text: str) -> list[Command]:
     ]
 
 
-def describe_card(state: ConsoleState, keymap: Keymap, find_output: FindOutput) -> CardText:
+def describe_card(state: ConsoleState, keymap: Keymap, find_output: FindOutput, width: int) -> CardText:
+    """width: columns of its rows."""
     match state.card:
         case AnswerCard(session_id):
             return _answer(state, session_id, find_output(session_id))
@@ -88,6 +92,8 @@ def describe_card(state: ConsoleState, keymap: Keymap, find_output: FindOutput) 
         case FilterCard():
             lines = (line(" Words that the row has; !word: that it has not."),)
             return CardText(" FIND ", lines, " enter keep . esc as before ", asks="filter")
+        case BoardCard() as card:
+            return _board(state, keymap, card, width)
         case HelpCard() | None:
             return CardText(" KEYS ", tuple(_help(keymap)), _CLOSE)
 
@@ -165,6 +171,18 @@ def _palette(state: ConsoleState, keymap: Keymap, chosen: int) -> CardText:
         for index, command in enumerate(found)
     )
     return CardText(" COMMANDS ", lines or (line(" none"),), _DO, asks="command", chosen=chosen)
+
+
+def _board(state: ConsoleState, keymap: Keymap, card: BoardCard, width: int) -> CardText:
+    title = "  ".join(f"[{each.value}]" if each is card.tab else each.value.lower() for each in Tab)
+    row = state.board.row_of(card.tab, card.chosen)
+    on_page = [command for command in COMMANDS if command.id.startswith(_ON_PAGE[card.tab])]
+    hints = [f"{shown_key(keys[0])} {command.label}" for command in on_page if (keys := keymap.keys_of(command))]
+    hint = " . ".join([*hints, "} next", "esc close"])
+    return CardText(f" {title} ", tuple(page(state, card.tab, row, width)), f" {hint} ", chosen=row)
+
+
+_ON_PAGE = {Tab.POOL: "pool.", Tab.BREAKERS: "breaker.", Tab.JOBS: "job."}
 
 
 def _help(keymap: Keymap) -> list[Line]:

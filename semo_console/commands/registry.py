@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from semo_console.state import actions
+from semo_console.state import actions, boarding
 from semo_console.state.actions import Action
+from semo_console.state.board import Tab
 from semo_console.state.console import Mode
 
 
@@ -29,6 +30,11 @@ def _half(direction: int) -> Action:
 
 def _page(direction: int) -> Action:
     return actions.scroll(lambda height: direction * max(height - 1, 1))
+
+
+def _board_page(tab: Tab) -> Command:
+    name = tab.value.lower()
+    return Command(f"board.{name}", (), name, f"the board's page of {name}", boarding.open_page(tab))
 
 
 COMMANDS: tuple[Command, ...] = (
@@ -76,6 +82,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("pane.line.down", ("J",), "line down", "a line down", actions.scroll(lambda _: 1)),
     Command("pane.line.up", ("K",), "line up", "a line up", actions.scroll(lambda _: -1)),
     Command("pane.live", ("G",), "live", "to the end of the output, and follow it", actions.follow),
+    Command("board.next", ("}",), "board", "pool, breakers, jobs; next page of the board", boarding.turn(1)),
+    Command("board.prev", ("{",), "board back", "the board, from its last page", boarding.turn(-1)),
+    *(_board_page(tab) for tab in Tab),
     Command("filter", ("/",), "find", "filter the sessions; !word leaves out", actions.find, footer=10),
     Command("palette", (":", "ctrl+p"), "commands", "all commands by name", actions.show_palette, footer=11),
     Command("refresh", ("ctrl+r",), "refresh", "read everything again", actions.refresh),
@@ -90,5 +99,16 @@ COMMANDS: tuple[Command, ...] = (
     Command("card.close", ("escape",), "close", "close the card; nothing is sent", mode=Mode.CARD, footer=2),
     Command("card.down", ("down", "ctrl+d", "pagedown"), "down", "choose or scroll down", mode=Mode.CARD),
     Command("card.up", ("up", "ctrl+u", "pageup"), "up", "choose or scroll up", mode=Mode.CARD),
+    Command("page.down", ("j", "down"), "down", "next row", boarding.choose(1), mode=Mode.BOARD, footer=1),
+    Command("page.up", ("k", "up"), "up", "row before", boarding.choose(-1), mode=Mode.BOARD, footer=2),
+    Command("job.go", ("enter",), "go", "to the session of the job", boarding.go_to_session, mode=Mode.BOARD, footer=3),
+    Command("job.retry", ("R",), "retry", "try the job again", boarding.retry, mode=Mode.BOARD, footer=4),
+    Command("job.cancel", ("X",), "cancel", "cancel the job", boarding.cancel, mode=Mode.BOARD, footer=5),
+    Command("job.done", ("y",), "done", "call done what needs review", boarding.judge(done=True), mode=Mode.BOARD),
+    Command("job.failed", ("N",), "failed", "call it failed", boarding.judge(done=False), mode=Mode.BOARD),
+    Command("breaker.reset", ("u",), "reset", "start its program again", boarding.reset, mode=Mode.BOARD, footer=6),
+    Command("page.next", ("}", "tab"), "next", "next page", boarding.turn(1), mode=Mode.BOARD, footer=7),
+    Command("page.prev", ("{", "shift+tab"), "before", "page before", boarding.turn(-1), mode=Mode.BOARD),
+    Command("page.close", ("escape", "q"), "close", "close the board", boarding.close, mode=Mode.BOARD, footer=8),
 )
 BY_ID = {command.id: command for command in COMMANDS}

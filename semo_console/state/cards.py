@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from semo_console.state.board import Tab
+
 
 @dataclass(frozen=True)
 class AnswerCard:
@@ -55,4 +57,12 @@ class FilterCard:
     before: str
 
 
-Card = AnswerCard | EndCard | NewCard | WhyCard | HelpCard | PaletteCard | FilterCard
+@dataclass(frozen=True)
+class BoardCard:
+    """A page of the board: pool, breakers or jobs. `chosen`: a key of what stands on it, None: the first."""
+
+    tab: Tab
+    chosen: str | None = None
+
+
+Card = AnswerCard | EndCard | NewCard | WhyCard | HelpCard | PaletteCard | FilterCard | BoardCard

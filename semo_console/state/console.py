@@ -1,13 +1,12 @@
 """The whole state of the console. It changes only by functions from a state to the next one."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
-from uuid import UUID
 
-from semo_console.state.cards import Card
+from semo_console.state.board import Board
+from semo_console.state.cards import BoardCard, Card
 from semo_console.state.composer import Composer
 from semo_console.state.conditions import Entry
 from semo_console.state.effects import Effect
@@ -24,6 +23,7 @@ class Mode(Enum):
     NAV = "NAV"
     WRITE = "WRITE"
     CARD = "CARD"
+    BOARD = "BOARD"
 
 
 class Region(Enum):
@@ -60,8 +60,7 @@ class ConsoleState:
     composer: Composer = field(default_factory=Composer)
     receipts: Receipts = field(default_factory=Receipts)
     connection: Connection = field(default_factory=Connection)
-    jobs: Mapping[UUID, str] = field(default_factory=dict)
-    """Status of each job."""
+    board: Board = field(default_factory=Board)
     region: Region = Region.TREE
     card: Card | None = None
     card_text: str = ""
@@ -74,7 +73,7 @@ class ConsoleState:
     @property
     def mode(self) -> Mode:
         if self.card is not None:
-            return Mode.CARD
+            return Mode.BOARD if isinstance(self.card, BoardCard) else Mode.CARD
         return Mode.WRITE if self.composer.writing else Mode.NAV
 
     @property
@@ -84,10 +83,6 @@ class ConsoleState:
             session_id = self.panes.panes[self.panes.focused].session_id
             return self.roster.entries.get(session_id) if session_id else None
         return self.roster.at_hand
-
-    @property
-    def job_counts(self) -> Counter[str]:
-        return Counter(self.jobs.values())
 
     def with_roster(self, roster: Roster) -> "ConsoleState":
         """What hangs on the selection goes along with it."""

@@ -49,6 +49,31 @@ class Unsend:
 
 
 @dataclass(frozen=True)
+class CancelJob:
+    job_id: UUID
+
+
+@dataclass(frozen=True)
+class RetryJob:
+    job_id: UUID
+
+
+@dataclass(frozen=True)
+class JudgeJob:
+    """A person's word on a job whose end nothing proved."""
+
+    job_id: UUID
+    done: bool
+
+
+@dataclass(frozen=True)
+class ResetBreaker:
+    office_id: UUID
+    host_id: UUID
+    profile: str
+
+
+@dataclass(frozen=True)
 class Refresh:
     """Read everything again."""
 
@@ -60,4 +85,6 @@ class Leave:
 
 Order = SendPrompt | SendAnswer | StopTurn | EndSession | NewSession
 """A new command of the office."""
-Effect = Order | Unsend | Refresh | Leave
+BoardOrder = CancelJob | RetryJob | JudgeJob | ResetBreaker
+"""What is done from the board; it has no receipt, but a sentence when it was refused."""
+Effect = Order | BoardOrder | Unsend | Refresh | Leave

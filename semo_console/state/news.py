@@ -1,14 +1,16 @@
 """What the office, the clock and the outcome of commands do to the state."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from semo_console.state.console import NOTICE_FOR, Connection, ConsoleState, Step, only
 from semo_console.state.receipts import Receipt
+from semo_office.breaker import Breaker
 from semo_office.errors import ErrorCode
-from semo_office.models import CommandType, Office, SessionInfo
+from semo_office.models import CommandType, Job, JobAttempt, Office, SessionInfo
+from semo_office.pool import PoolStatus
 
 
 def see_offices(state: ConsoleState, offices: Iterable[Office]) -> Step:
@@ -33,8 +35,24 @@ def see_connection(state: ConsoleState, word: str, since: datetime) -> Step:
     return only(replace(state, connection=Connection(word, since)))
 
 
-def see_job(state: ConsoleState, job_id: UUID, status: str) -> Step:
-    return only(replace(state, jobs={**state.jobs, job_id: status}))
+def see_job(state: ConsoleState, job: Job) -> Step:
+    return only(replace(state, board=state.board.see_job(job)))
+
+
+def see_attempt(state: ConsoleState, attempt: JobAttempt) -> Step:
+    return only(replace(state, board=state.board.see_attempt(attempt)))
+
+
+def see_pool(state: ConsoleState, status: PoolStatus) -> Step:
+    return only(replace(state, board=state.board.see_pool(status)))
+
+
+def see_breakers(state: ConsoleState, office_id: UUID, breakers: Iterable[Breaker]) -> Step:
+    return only(replace(state, board=state.board.see_breakers(office_id, breakers, state.now)))
+
+
+def see_hosts(state: ConsoleState, names: Mapping[UUID, str]) -> Step:
+    return only(replace(state, board=state.board.see_hosts(names)))
 
 
 def see_receipt(state: ConsoleState, receipt: Receipt) -> Step:

@@ -137,36 +137,6 @@ def pane_title(state: ConsoleState, index: int) -> str:
     return clean(f" {index + 1} {entry.tag} {entry.info.role}  {entry.condition.glyph} {says(entry)} {age} ")
 
 
-def dock(state: ConsoleState, width: int) -> list[Line]:
-    """A line each for pool, breakers and jobs."""
-    return [
-        line((fit(text, width), Look.PLAIN))
-        for text in (f" pool     {pool(state)}", " breakers none yet", f" jobs     {jobs(state)}")
-    ]
-
-
-def dock_in_one(state: ConsoleState, width: int) -> Line:
-    return line((fit(f" {pool(state)} . breakers none yet . jobs {jobs(state)}", width), Look.DIM))
-
-
-def pool(state: ConsoleState) -> str:
-    """Sessions by role: how many of all work."""
-    roles: dict[str, list[Entry]] = {}
-    for entry in state.roster.entries.values():
-        if not entry.ended:
-            roles.setdefault(clean(entry.info.role), []).append(entry)
-    counted = (
-        f"{role} {sum(e.condition is Condition.WORKING for e in entries)}w/{len(entries)}"
-        for role, entries in sorted(roles.items())
-    )
-    return "  ".join(counted) or "no sessions"
-
-
-def jobs(state: ConsoleState) -> str:
-    counts = state.job_counts
-    return "  ".join(f"{count} {clean(status)}" for status, count in sorted(counts.items())) or "none"
-
-
 def composer_title(state: ConsoleState) -> str:
     target = state.composer.target
     entry = state.roster.entries.get(target) if target else None

@@ -9,6 +9,7 @@ from semo_console.state.console import ConsoleState
 from semo_console.state.receipts import Receipt, Step
 from semo_office.models import CommandStatus, CommandType, Confidence, SessionStatus
 from tests.snapshot.scene import NOW, OFFICE, OTHER_OFFICE, Rows, Scene, office_state, session
+from tests.snapshot.work import work
 
 SESSIONS = (
     session(1, "BE", SessionStatus.WAITING_INPUT, minutes=4, reason="continuation: the shell wants more input"),
@@ -56,16 +57,10 @@ def shop_state() -> ConsoleState:
         partial(news.see_receipt, receipt=_receipt(1, "echo it's", "queued", "claimed", "typed", "accepted")),
         partial(news.see_receipt, receipt=_receipt(2, "make test", "queued", "claimed", "typed", "accepted")),
         partial(news.see_receipt, receipt=_receipt(2, "add a changelog line", "queued", number=3)),
-        *(
-            partial(news.see_job, job_id=each.session_id, status=status)
-            for each, status in zip(SESSIONS, _JOBS, strict=False)
-        ),
+        *work(SESSIONS[1].session_id),
     ):
         state, _ = change(state)
     return state
-
-
-_JOBS = ("processing", "done", "done", "pending")
 
 
 def _receipt(session_number: int, text: str, *stages: str, number: int | None = None) -> Receipt:

@@ -48,6 +48,9 @@ PICTURES: dict[str, Act] = {
     "zoomed": lambda pilot: pilot.press("j", "z"),
     "why": lambda pilot: pilot.press("d"),
     "help": lambda pilot: pilot.press("question_mark"),
+    "pool": lambda pilot: pilot.press("right_curly_bracket"),
+    "breakers": lambda pilot: pilot.press("right_curly_bracket", "right_curly_bracket"),
+    "jobs": lambda pilot: pilot.press("left_curly_bracket", "j", "j"),
     "palette": lambda pilot: pilot.press("colon", *"pane", "down"),
 }
 
@@ -139,6 +142,13 @@ async def test_a_paste_outside_of_the_composer_is_a_draft_and_runs_no_key() -> N
         assert scene.app.screen.focused is not None
         await pilot.press("enter")
         assert [order.text for order in scene.wire.performed if isinstance(order, SendPrompt)] == ["xXq\nsecond!"]
+
+
+async def test_a_title_in_brackets_is_text() -> None:
+    scene = Scene(session(1, "[QA]"))
+    async with scene.app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        assert any("1 a [QA]" in row for row in screen_of(scene))
 
 
 async def test_hangul_letters_move_and_open_the_composer() -> None:

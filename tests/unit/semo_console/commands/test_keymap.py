@@ -27,9 +27,11 @@ def test_the_built_in_keys_are_free_of_conflicts_and_of_keys_that_terminals_take
     assert not any(key.startswith("alt+") for _, key in keymap.by_key)
 
 
-def test_every_command_has_a_key_a_label_and_help() -> None:
+def test_every_command_has_a_label_and_help_and_a_key_or_a_place_in_the_palette() -> None:
     assert len({command.id for command in COMMANDS}) == len(COMMANDS)
-    assert all(command.keys and command.label and command.help for command in COMMANDS)
+    assert all(command.label and command.help for command in COMMANDS)
+    # Without a key it is one of the palette.
+    assert all(command.keys or command.action for command in COMMANDS)
 
 
 @pytest.mark.parametrize(
