@@ -51,9 +51,10 @@ def close(state: ConsoleState, _: Circumstances) -> Step:
 def go_to_session(state: ConsoleState, _: Circumstances) -> Step:
     def go(job: Job) -> Step:
         attempt = state.board.attempts.get(job.id)
-        if attempt is None or attempt.session_id not in state.roster.entries:
+        entry = state.roster.entries.get(attempt.session_id) if attempt and attempt.session_id else None
+        if entry is None:
             return only(state.say("Its session is not there (any more)."))
-        there = state.close_card().with_roster(state.roster.select(attempt.session_id, state.now))
+        there = state.close_card().with_roster(state.roster.select(entry.session_id, state.now))
         return only(replace(there, region=Region.TREE, panes=there.panes.focus(None)))
 
     return _with_job(state, go)

@@ -5,7 +5,7 @@ from functools import partial
 from uuid import UUID
 
 from semo_console.state import news
-from semo_console.state.console import ConsoleState
+from semo_console.state.console import Change, ConsoleState
 from semo_console.state.receipts import Receipt, Step
 from semo_office.models import CommandStatus, CommandType, Confidence, SessionStatus
 from tests.snapshot.scene import NOW, OFFICE, OTHER_OFFICE, Rows, Scene, office_state, session
@@ -51,14 +51,15 @@ def shop_state() -> ConsoleState:
     working = SESSIONS[2].model_copy(
         update={"status": SessionStatus.EXECUTING, "status_as_of": NOW - timedelta(hours=1)}
     )
-    for change in (
+    changes: list[Change] = [
         partial(news.see_session, session=working),
         partial(news.see_session, session=SESSIONS[2].model_copy(update={"version": 2})),
         partial(news.see_receipt, receipt=_receipt(1, "echo it's", "queued", "claimed", "typed", "accepted")),
         partial(news.see_receipt, receipt=_receipt(2, "make test", "queued", "claimed", "typed", "accepted")),
         partial(news.see_receipt, receipt=_receipt(2, "add a changelog line", "queued", number=3)),
         *work(SESSIONS[1].session_id),
-    ):
+    ]
+    for change in changes:
         state, _ = change(state)
     return state
 

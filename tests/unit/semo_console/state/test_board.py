@@ -4,6 +4,7 @@ from functools import partial
 import pytest
 
 from semo_console.state import boarding, news
+from semo_console.state.actions import Action
 from semo_console.state.board import Board, Tab
 from semo_console.state.board_lines import breakers_in_short, page, pool_in_short
 from semo_console.state.cards import BoardCard
@@ -103,7 +104,7 @@ def test_the_pool_shows_spares_beside_those_wanted_and_the_last_decision_with_it
         (boarding.judge(done=False), 1, JudgeJob(job_id(2), done=False)),
     ],
 )
-def test_what_is_done_to_a_job_is_done_to_the_chosen_one(act: boarding.Action, row: int, effect: object) -> None:
+def test_what_is_done_to_a_job_is_done_to_the_chosen_one(act: Action, row: int, effect: object) -> None:
     made = console()
     order = [placed.job.id for placed in made.state.board.listed_jobs()]
     wanted = {2: job_id(3), 4: job_id(5), 1: job_id(2)}[row]
@@ -112,7 +113,7 @@ def test_what_is_done_to_a_job_is_done_to_the_chosen_one(act: boarding.Action, r
 
 
 @pytest.mark.parametrize("act", [boarding.retry, boarding.judge(done=True)])
-def test_a_job_that_is_done_is_neither_tried_again_nor_judged(act: boarding.Action) -> None:
+def test_a_job_that_is_done_is_neither_tried_again_nor_judged(act: Action) -> None:
     made = on_jobs(console(), 0)
     made.act(act)
     assert made.wanted == []
@@ -141,9 +142,9 @@ def test_pages_follow_one_another_round_and_round() -> None:
         assert isinstance(made.state.card, BoardCard)
         seen.append(made.state.card.tab)
     assert seen == [Tab.POOL, Tab.BREAKERS, Tab.JOBS, Tab.POOL]
-    assert made.state.mode is Mode.BOARD
+    open_at_last = made.state.mode
     made.act(boarding.close)
-    assert made.state.mode is Mode.NAV
+    assert (open_at_last, made.state.mode) == (Mode.BOARD, Mode.NAV)
 
 
 def test_the_cursor_stays_on_its_job_when_others_come_above_it() -> None:
