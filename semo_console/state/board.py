@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
-from graphlib import CycleError, TopologicalSorter
 from uuid import UUID
 
 from semo_office.breaker import Breaker, CircuitState
 from semo_office.models import AttemptStatus, Job, JobAttempt, JobStatus
+from semo_office.plan import in_graph_order
 from semo_office.pool import PoolStatus
 
 
@@ -98,12 +98,12 @@ class Board:
         return [seen for seen in self.listed_breakers() if seen.paused]
 
     def listed_jobs(self) -> list[PlacedJob]:
-        """Jobs so that each comes after all that it waits for, and soon after the last of these."""
-        depths: dict[UUID, int] = {}
-        for job_id in _in_order(self.jobs):
-            waits_for = [depths[each] + 1 for each in self.jobs[job_id].depends_on if each in depths]
-            depths[job_id] = max(waits_for, default=0)
-        return [PlacedJob(self.jobs[job_id], depth) for job_id, depth in depths.items()]
+        """Jobs so that each comes after all that it waits for, otherwise oldest first."""
+        placed: dict[UUID, PlacedJob] = {}
+        for job in in_graph_order(sorted(self.jobs.values(), key=lambda job: (job.created_at, job.id))):
+            depth = max((placed[each].depth + 1 for each in job.depends_on if each in placed), default=0)
+            placed[job.id] = PlacedJob(job, depth)
+        return list(placed.values())
 
     def keys(self, tab: Tab) -> list[str]:
         """What can be chosen on a page, row by row."""
@@ -119,25 +119,6 @@ class Board:
         """The row that is chosen: the first where that one is not there (any more)."""
         keys = self.keys(tab)
         return keys.index(key) if key in keys else 0
-
-
-def _in_order(jobs: Mapping[UUID, Job]) -> list[UUID]:
-    oldest_first = sorted(jobs.values(), key=lambda job: (job.created_at, job.id))
-    sorter: TopologicalSorter[UUID] = TopologicalSorter()
-    for job in oldest_first:
-        sorter.add(job.id, *(each for each in job.depends_on if each in jobs))
-    try:
-        sorter.prepare()
-    except CycleError:
-        # The office refuses cycles; half-read news may show one for a moment.
-        return [job.id for job in oldest_first]
-    order: list[UUID] = []
-    ready = list(sorter.get_ready())
-    while ready:
-        order.append(ready.pop(0))
-        sorter.done(order[-1])
-        ready = [*sorter.get_ready(), *ready]
-    return order
 
 
 def _freshness(attempt: JobAttempt) -> tuple[int, bool]:
