@@ -10,6 +10,8 @@ from benchmarks.office import bench_office
 def main() -> None:
     with bench_office() as office:
         _print("output, as it is watched", asyncio.run(output.measure(office)))
+    with bench_office("tmux") as office:
+        _print("idle on tmux", asyncio.run(output.measure_idle(office)))
     with bench_office() as office:
         _print("send_text, one command after the other", asyncio.run(send_text.measure(office)))
         _print("start", startup.measure(office))

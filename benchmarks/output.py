@@ -46,16 +46,32 @@ _STAMP = re.compile(r"^T (\d{19})\b")
 
 async def measure(office: BenchOffice) -> list[str]:
     """Lines to print."""
-    async with await Link.open(CredentialsFile(StateFolder(office.state_dir), "operator")) as link:
-        desk = _Desk(link, office)
-        await desk.sessions(3)
-        lines = await _idle("idle, 3 sessions, the console open", office, IDLE_S)
-        twenty = await desk.sessions(20)
-        lines += await _idle("idle, 20 sessions, the console open", office, IDLE_S / 2, agent_only=True)
+    async with _desk(office) as desk:
+        lines = await _idle_costs(desk, office)
         lines += await asyncio.to_thread(_tmux_polled, IDLE_S / 4)
+        twenty = await desk.sessions(20)
         for count in (1, 10, 20):
             lines += await _latency(desk, twenty[:count])
         return lines + await _flood(desk, twenty, office)
+
+
+async def measure_idle(office: BenchOffice) -> list[str]:
+    """Lines to print, of what it costs alone."""
+    async with _desk(office) as desk:
+        return await _idle_costs(desk, office)
+
+
+async def _idle_costs(desk: "_Desk", office: BenchOffice) -> list[str]:
+    await desk.sessions(3)
+    lines = await _idle("idle, 3 sessions, the console open", office, IDLE_S)
+    await desk.sessions(20)
+    return lines + await _idle("idle, 20 sessions, the console open", office, IDLE_S / 2, agent_only=True)
+
+
+@asynccontextmanager
+async def _desk(office: BenchOffice) -> AsyncIterator["_Desk"]:
+    async with await Link.open(CredentialsFile(StateFolder(office.state_dir), "operator")) as link:
+        yield _Desk(link, office)
 
 
 class _Desk:

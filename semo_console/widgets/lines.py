@@ -72,6 +72,8 @@ class Lines(Widget):
 
     def on_resize(self, _: events.Resize) -> None:
         self._top = self._top_for(self._lines)
+        # It may have been drawn at the new size already, from the old top.
+        self.refresh()
         self.post_message(self.Resized())
 
     def on_click(self, event: events.Click) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.acceptance.machine import eventually
+from tests.integration.terminals.kit import is_alive
 
 SEEN_WITHIN_S = 30.0
 
@@ -58,6 +59,9 @@ class TmuxScreen:
         eventually(status.exists, "the program has ended", within=SEEN_WITHIN_S)
         return int(status.read_text())
 
+    def server_pid(self) -> int:
+        return int(self._tmux("display-message", "-p", "#{pid}"))
+
     def _tmux(self, *arguments: str) -> str:
         done = subprocess.run(
             ["tmux", "-S", str(self.socket), *arguments], capture_output=True, text=True, timeout=20, check=True
@@ -81,7 +85,11 @@ def tmux_screen(
     start = ["tmux", "-S", str(socket), "-f", str(config), "new-session", "-d", "-x", str(cols), "-y", str(rows)]
     program = ["sh", "-c", OUTLIVE, "sh", str(status_of(socket)), *argv]
     subprocess.run([*start, *program], env=dict(environment), cwd=cwd, timeout=20, check=True)
+    screen = TmuxScreen(socket)
+    server = screen.server_pid()
     try:
-        yield TmuxScreen(socket)
+        yield screen
     finally:
         subprocess.run(["tmux", "-S", str(socket), "kill-server"], capture_output=True, timeout=20, check=False)
+        # The next one on this socket would be let in by a server that is about to go.
+        eventually(lambda: not is_alive(server), "tmux has ended", within=SEEN_WITHIN_S)

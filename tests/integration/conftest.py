@@ -11,6 +11,7 @@ from psycopg import Connection
 from psycopg.rows import DictRow, dict_row
 
 from tests.integration.hub_fixture import RunningHub, end_hub, start_hub
+from tests.integration.postgres15 import PROGRAMS, running_postgres15
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +27,21 @@ def semo_hub() -> Iterator[RunningHub]:
 @pytest.fixture(scope="session")
 def superuser_conninfo(semo_hub: RunningHub) -> str:
     return semo_hub.superuser_conninfo
+
+
+@pytest.fixture(scope="session")
+def postgres15_conninfo() -> Iterator[str]:
+    assert PROGRAMS is not None
+    with running_postgres15(Path(PROGRAMS)) as conninfo:
+        yield conninfo
+
+
+@pytest.fixture(scope="session", params=["pg18", "pg15"] if PROGRAMS else ["pg18"])
+def sql_conninfo(request: pytest.FixtureRequest) -> str:
+    """The superuser's way into a database with SEMO's own SQL: the hub's, and the oldest where there is one."""
+    name = {"pg18": "superuser_conninfo", "pg15": "postgres15_conninfo"}[request.param]
+    conninfo: str = request.getfixturevalue(name)
+    return conninfo
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from textual.app import App
 
 DRAW: Final = "SEMO_DRAW"
 PICTURES: Final = Path(__file__).parent / "pictures"
+SEEN: Final = Path(__file__).parents[2] / ".pytest_cache" / "pictures"
 
 _FONTS: Final = re.compile(r"@font-face \{.*?\}\s*|<!--.*?-->\s*", re.DOTALL)
 _FAMILY: Final = "font-family: 'NanumGothicCoding', 'D2Coding', 'Noto Sans Mono CJK KR', 'DejaVu Sans Mono', monospace"
@@ -32,7 +33,10 @@ def check_picture(name: str, app: App[Any]) -> None:
         _path_of(name).write_text(picture_of(app), encoding="utf-8")
     # Not `assert`, which would print both.
     if not looks_as_kept(name, app):
-        raise AssertionError(f"{_path_of(name)} shows something else; {DRAW}=1 draws it anew.")
+        SEEN.mkdir(parents=True, exist_ok=True)
+        seen = SEEN / f"{name}.svg"
+        seen.write_text(picture_of(app), encoding="utf-8")
+        raise AssertionError(f"{_path_of(name)} is not what {seen} shows; {DRAW}=1 draws it anew.")
 
 
 def _path_of(name: str) -> Path:

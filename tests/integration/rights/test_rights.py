@@ -1,13 +1,22 @@
 """Who may do what: every table, verb and function against one file of expected outcomes."""
 
+from collections.abc import Iterator
+
+import psycopg
 import pytest
 from psycopg import Connection
-from psycopg.rows import DictRow
+from psycopg.rows import DictRow, dict_row
 
 from tests.integration.rights.calls import calls_of_every_function
 from tests.integration.rights.expected import IDENTITIES, Matrix, read_expected, topic_objects
 from tests.integration.rights.matrix import RightsProbe
 from tests.integration.rights.office_rows import OfficeRows
+
+
+@pytest.fixture(scope="module")
+def superuser(sql_conninfo: str) -> Iterator[Connection[DictRow]]:
+    with psycopg.connect(sql_conninfo, row_factory=dict_row, autocommit=True) as connection:
+        yield connection
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Offices in the database of the hub that the session runs."""
+"""Offices in the database of each server that the SQL must run on."""
 
 from collections.abc import Iterator
 
@@ -8,14 +8,14 @@ from tests.integration.sql.office import SqlOffice
 
 
 @pytest.fixture
-def office(superuser_conninfo: str) -> Iterator[SqlOffice]:
-    office = SqlOffice(superuser_conninfo)
+def office(sql_conninfo: str) -> Iterator[SqlOffice]:
+    office = SqlOffice(sql_conninfo)
     yield office
     office.close()
 
 
 @pytest.fixture
-def other_office(superuser_conninfo: str) -> Iterator[SqlOffice]:
-    office = SqlOffice(superuser_conninfo)
+def other_office(sql_conninfo: str) -> Iterator[SqlOffice]:
+    office = SqlOffice(sql_conninfo)
     yield office
     office.close()
