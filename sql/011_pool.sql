@@ -135,8 +135,12 @@ begin
     end if;
     insert into public.pool_decisions (office_id, role, decision, reason, session_id, attempt_id)
     values (p_office_id, p_role, p_decision, p_reason, p_session_id, p_attempt_id);
-    delete from public.pool_decisions d where d.office_id = p_office_id and d.id <= (
-        select o.id from public.pool_decisions o where o.office_id = p_office_id order by o.id desc offset 500 limit 1);
+    -- Whoever else tidies up at the same moment is not waited for: this comes last of all locks, in any order.
+    delete from public.pool_decisions d where d.id in (
+        select o.id from public.pool_decisions o
+        where o.office_id = p_office_id and o.id <= (
+            select l.id from public.pool_decisions l where l.office_id = p_office_id order by l.id desc offset 500 limit 1)
+        for update skip locked);
 end $$;
 
 -- A lease lasts 15 s after its host was seen.
@@ -269,6 +273,12 @@ begin
 end $$;
 create trigger enter_pool before insert on public.agent_sessions for each row execute function semo.enter_pool();
 
+create function semo.is_said(p_command public.agent_commands) returns boolean
+language sql immutable set search_path = '' as $$
+    select p_command.command_type = 'send_prompt'
+        or p_command.command_type = 'send_text' and not coalesce((p_command.payload ->> 'answer')::boolean, false)
+$$;
+
 -- A shell has nothing to read and is used again. Another program is, if nobody has prompted it.
 create function semo.give_back(p_session_id uuid, p_attempt_id uuid default null) returns text
 language plpgsql security definer set search_path = '' as $$
@@ -283,8 +293,7 @@ begin
     v_reason := case
         when v_session.status in ('waiting_input', 'error') then 'kept: it did not come back to its prompt'
         when v_session.profile <> 'shell' and exists (
-            select 1 from public.agent_commands c
-            where c.session_id = p_session_id and c.command_type in ('send_prompt', 'send_text')
+            select 1 from public.agent_commands c where c.session_id = p_session_id and semo.is_said(c)
         ) then 'kept: it has held a conversation'
     end;
     update public.agent_sessions s set
@@ -306,11 +315,15 @@ create trigger leave_attempt after update of status on public.job_attempts
     for each row when (old.status = 'running' and new.status <> 'running' and new.session_id is not null)
     execute function semo.leave_attempt();
 
--- A spare that a person writes to is that person's from then on.
+-- A spare that a person writes to is that person's from then on, and so is one that was dismissed. An answer to what a
+-- program asks when it starts is no conversation.
 create function semo.leave_spares() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-    update public.agent_sessions s set pool_state = 'kept' where s.session_id = new.session_id and s.pool_state = 'spare';
+    if semo.is_said(new) then
+        update public.agent_sessions s set pool_state = 'kept', dismissed_at = null
+        where s.session_id = new.session_id and (s.pool_state = 'spare' or s.dismissed_at is not null);
+    end if;
     return null;
 end $$;
 create trigger leave_spares after insert on public.agent_commands
@@ -443,7 +456,7 @@ begin
         v_why := 'cold start: ' || semo.why_no_spare(v_job, p_profile, v_pool.spare_max_age_ms);
     else
         v_error := 'pool_exhausted';
-        v_why := coalesce(semo.make_room(p_office_id),
+        v_why := coalesce(semo.make_room(v_job, p_profile),
             format('waits: %s of %s cold sessions are in use', v_used, v_pool.max_cold_sessions));
     end if;
     update public.job_attempts a set session_id = v_session_id
@@ -457,20 +470,24 @@ begin
         'error', v_error, 'reason', v_why);
 end $$;
 
--- At the cap, an idle session of another role stands in the way: the one that rests longest is ended, one at a time.
+-- At the cap, an idle session of another kind stands in the way: the one that rests longest is ended, one at a time. Not
+-- one that the job may take: it was given back at this moment, and is found by the next look.
 -- Why the caller still waits; null: nothing can be ended.
-create function semo.make_room(p_office_id uuid) returns text
+create function semo.make_room(p_job public.job_queue, p_profile text) returns text
 language plpgsql security definer set search_path = '' as $$
 declare
     v_idle public.agent_sessions;
     v_ending text;
 begin
-    select (p.session).role into v_ending from semo.pool_sessions(p_office_id) p
+    select (p.session).role into v_ending from semo.pool_sessions(p_job.office_id) p
     where p.surplus and semo.is_ending((p.session).session_id) limit 1;
     if v_ending is null then
-        select (p.session).* into v_idle from semo.pool_sessions(p_office_id) p
+        select (p.session).* into v_idle from semo.pool_sessions(p_job.office_id) p
         where p.surplus and (p.session).status = 'ready' and (p.session).active_turn_command_id is null
           and not semo.has_waiting((p.session).session_id) and semo.host_is_there((p.session).host_id)
+          and ((p.session).role <> p_job.role or (p.session).profile <> p_profile
+               or exists (select 1 from public.job_attempts a
+                          where a.session_id = (p.session).session_id and a.job_id = p_job.id and a.round = p_job.round))
         order by (p.session).last_activity_at limit 1;
         if v_idle.session_id is not null
            and semo.end_pool_session(v_idle, 'reap', format('ended an idle %s session: a job of another kind waited', v_idle.role)) then
@@ -789,9 +806,9 @@ revoke all on function semo.open_pool(), semo.hint_decision(), semo.guard_pool_s
     semo.decide(uuid, text, text, text, uuid, uuid), semo.host_is_seen(uuid), semo.host_is_there(uuid),
     semo.choose_host(uuid, text, uuid), semo.cli_version(uuid, text), semo.in_words(bigint), semo.is_ending(uuid), semo.spare_fault(public.agent_sessions, bigint),
     semo.pool_sessions(uuid), semo.pool_reserved(uuid, uuid), semo.pool_used(uuid, uuid),
-    semo.end_pool_session(public.agent_sessions, text, text), semo.enter_pool(), semo.give_back(uuid, uuid),
+    semo.end_pool_session(public.agent_sessions, text, text), semo.enter_pool(), semo.is_said(public.agent_commands), semo.give_back(uuid, uuid),
     semo.leave_attempt(), semo.leave_spares(), semo.note_spare_start(), semo.forgive_absence(),
-    semo.why_no_spare(public.job_queue, text, bigint), semo.make_room(uuid),
+    semo.why_no_spare(public.job_queue, text, bigint), semo.make_room(public.job_queue, text),
     semo.fill_spares(public.pool_spares, public.pool_settings), semo.make_spare(public.pool_spares, integer), semo.pool_roles(uuid)
     from public, anon, authenticated, service_role;
 

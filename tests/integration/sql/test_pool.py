@@ -120,6 +120,16 @@ def test_at_the_cap_an_idle_session_of_another_role_makes_room(pool: SqlPool) ->
     assert pool.server.ask_for_session(waiting)["create"]
 
 
+def test_an_idle_session_that_is_just_being_given_back_is_not_ended_but_taken_by_the_next_look(pool: SqlPool) -> None:
+    pool.want(cap=1)
+    session, attempt = pool.new_session(), pool.server.begin(pool.add())
+    with pool.office.superuser.transaction():
+        pool.office.superuser.execute("select 1 from agent_sessions where session_id = %s for no key update", [session])
+        assert pool.server.ask_for_session(attempt)["session_id"] is None
+    assert pool.reasons("reap") == []
+    assert pool.server.acquire(attempt) == session
+
+
 def test_a_dead_hosts_spare_is_not_handed_out_and_its_sessions_do_not_count(pool: SqlPool) -> None:
     pool.want(cap=1, BE=1)
     [spare] = pool.filled()
@@ -241,6 +251,20 @@ def test_a_spare_that_a_person_writes_to_is_that_persons(pool: SqlPool) -> None:
     [prompt] = pool.office.claim()
     pool.office.complete(prompt, p_session={"status": "ready"})
     assert pool.started()[1] != spare
+
+
+def test_an_answer_to_what_a_spare_asks_when_it_starts_leaves_it_a_spare(pool: SqlPool) -> None:
+    session = pool.new_session()
+    pool.office.send("send_text", {"text": "y", "answer": True}, session)
+    assert pool.state(session) == "spare"
+
+
+def test_what_was_dismissed_is_wanted_again_by_whoever_writes_to_it(pool: SqlPool) -> None:
+    session = pool.new_session()
+    pool.office.send("send_text", {"text": "ls"}, session)
+    assert pool.dismiss(session)["dismissed_at"] is not None
+    pool.office.send("send_text", {"text": "ls"}, session)
+    assert (pool.state(session), pool.office.session(session)["dismissed_at"]) == ("kept", None)
 
 
 def test_a_kept_session_never_becomes_a_spare_again(pool: SqlPool) -> None:
