@@ -25,7 +25,7 @@ from tests.programs.agent_cli_profile import NAME, AgentCli, write_profile
 KILLS = int(os.environ.get("SEMO_KILLS", "2"))
 SEED = int(os.environ.get("SEMO_SEED", "0")) or random.randrange(10**6)
 PAUSE_S = (0.2, 3.0)
-DONE_S = 90.0 + 20.0 * KILLS
+DONE_S = 60.0 + 20.0 * KILLS
 
 pytestmark = pytest.mark.timeout(DONE_S * 2)
 
@@ -212,7 +212,10 @@ def see_pool(at_work: Office) -> None:
             for name, count in WANTED_SPARES.items()
         )
 
-    eventually(is_full, f"every role has its spare, and nothing is in use (seed {SEED})", within=DONE_S)
+    try:
+        eventually(is_full, f"every role has its spare, and nothing is in use (seed {SEED})", within=DONE_S)
+    except AssertionError as err:
+        raise AssertionError(f"{err}: {at_work.call('GET', '/pool').json()}") from err
     living = [row for row in at_work.rows("agent_sessions") if row["status"] != SessionStatus.TERMINATED]
     states = Counter(str(row["pool_state"]) for row in living)
     assert states["in_use"] == 0
