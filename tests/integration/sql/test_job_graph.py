@@ -128,7 +128,7 @@ def test_one_wrong_job_of_many_is_named_and_none_is_added(jobs: SqlTeam) -> None
         {"priority": 10**9},
         {"profile": ""},
         {"role": "Bakcend"},
-        {"agent_id": str(uuid4())},
+        {"agent_id": str(UUID(int=1))},
     ],
     ids=str,
 )
