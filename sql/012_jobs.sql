@@ -666,6 +666,8 @@ declare
     v_job uuid;
 begin
     perform semo.lock_jobs(a.office_id) from public.office_agents a where a.id = p_id;
+    -- Its jobs before its own row: whoever begins one of them takes them in this order.
+    perform 1 from public.job_queue j where j.agent_id = p_id and j.status in ('pending', 'ready') order by j.id for update;
     select * into v_agent from public.office_agents a where a.id = p_id for update;
     if v_agent.id is null or not semo.can_administer(v_agent.office_id) then
         perform semo.refuse('forbidden', 'There is no such member of a team that you may remove.');
