@@ -403,8 +403,8 @@ begin
     if jsonb_typeof(p_jobs) is distinct from 'array' or jsonb_array_length(p_jobs) not between 1 and 500 then
         perform semo.refuse('invalid_payload', 'Add 1 to 500 jobs at once.');
     end if;
-    if octet_length(p_jobs::text) > 8388608 then
-        perform semo.refuse('invalid_payload', 'The jobs are larger than 8 MiB together.');
+    if octet_length(p_jobs::text) > 4194304 then
+        perform semo.refuse('invalid_payload', 'The jobs are larger than 4 MiB together. Add them in several parts.');
     end if;
     perform semo.lock_jobs(p_office_id);
     perform semo.require_open(p_office_id);
