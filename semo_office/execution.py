@@ -8,19 +8,17 @@ from uuid import UUID
 
 import structlog
 
-from semo_office.breaker import BreakerGate
 from semo_office.commands import Outcome
 from semo_office.dispatcher import CommandDispatcher
 from semo_office.errors import CommandError, ErrorCode
 from semo_office.jobs import JobService, Verdict, ending_id_of, prompt_id_of
 from semo_office.leadership import DEPOSED, Term
 from semo_office.models import AgentCommandResult, CommandStatus, Job, JobAttempt
-from semo_office.pool import SessionPoolManager
+from semo_office.pool import SATURATED_S, SessionPoolManager
 from semo_office.stopping import first_of
 from semo_office.verdict import judge, verdict_of
 
 TURN_LIMIT_MS: Final = 60 * 60 * 1000
-PAUSED_S: Final = 3.0
 CANCEL_S: Final = 10.0
 CANCEL_AGAIN_S: Final = 1.0
 INTERRUPTS: Final = 3
@@ -40,7 +38,6 @@ class Execution:
         self,
         jobs: JobService,
         pool: SessionPoolManager,
-        gate: BreakerGate,
         term: Term,
         job: Job,
         attempt: JobAttempt,
@@ -53,7 +50,7 @@ class Execution:
         self._cancelled = cancelled
         self._session_id: UUID | None = None
         self._commands = jobs.commands(term, attempt)
-        self._dispatcher = CommandDispatcher(self._commands, term.office_id, gate)
+        self._dispatcher = CommandDispatcher(self._commands, term.office_id, pool.gate)
 
     async def run(self, compose: Compose, nonce: str | None) -> Verdict:
         """`compose` is asked for the prompt when there is a session for it; `nonce` as in `judge`.
@@ -96,7 +93,7 @@ class Execution:
                 _log.info("paused", job_id=str(self._job.id), error=err.code)
             else:
                 return
-            await first_of(self._term.pause(PAUSED_S), self._raise_when_cancelled())
+            await first_of(self._term.pause(SATURATED_S), self._raise_when_cancelled())
 
     async def _dispatch_prompt(self, session_id: UUID, prompt: str) -> Outcome:
         return await self._dispatcher.dispatch_send_prompt(

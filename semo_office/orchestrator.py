@@ -9,7 +9,6 @@ import structlog
 
 from semo_office.agents import AgentService
 from semo_office.background import BackgroundReader
-from semo_office.breaker import BreakerGate
 from semo_office.briefing import Background, write_briefing
 from semo_office.errors import CommandError, ErrorCode
 from semo_office.execution import Execution
@@ -50,7 +49,6 @@ class SessionOrchestrator:
         self._profiles = profiles
         self._term = term
         self._reader = BackgroundReader(jobs, agents)
-        self._gate = BreakerGate(jobs.clock)
         self._cancels: dict[UUID, asyncio.Event] = {}
 
     async def execute_job(self, job: Job) -> None:
@@ -112,7 +110,7 @@ class SessionOrchestrator:
             sentence = f"No host of this office has the profile {job.profile}. Add it there, and start its agent again."
             return verdict_of(ErrorCode.LAUNCH_FAILED, sentence)
         nonce = await self._nonce(attempt, profile)
-        execution = Execution(self._jobs, self._pool, self._gate, self._term, job, attempt, cancelled)
+        execution = Execution(self._jobs, self._pool, self._term, job, attempt, cancelled)
         return await execution.run(partial(self._compose, job, attempt, profile, nonce), nonce)
 
     async def _profile_of(self, job: Job) -> HostProfile | None:

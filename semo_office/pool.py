@@ -6,6 +6,7 @@ from uuid import UUID
 import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
+from semo_office.breaker import BreakerGate
 from semo_office.dispatcher import CommandDispatcher
 from semo_office.errors import CommandError, ErrorCode
 from semo_office.jobs import JobService, creation_id_of, new_session_id_of
@@ -51,7 +52,10 @@ class PoolDecision(BaseModel):
 
 
 class RolePool(BaseModel):
-    """The sessions of one role. `lost`: those on hosts that were not seen for 30 s; the others do not count them."""
+    """The sessions of one role, each counted once.
+
+    `starting`: not ready yet, or not at the moment. `lost`: on hosts that were not seen for 30 s; the rest is without.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -81,12 +85,13 @@ class PoolStatus(BaseModel):
 
 
 class Acquired(BaseModel):
-    """`create`: the session is yet to be made, under this id. `reason`: why this one."""
+    """`create`: the session is yet to be made, under this id and on this host. `reason`: why this one."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     session_id: UUID
     create: bool
+    host_id: UUID | None = None
     reason: str
 
 
@@ -182,6 +187,8 @@ class SessionPoolManager:
     def __init__(self, link: Link) -> None:
         self._store = PoolStore(link)
         self._jobs = JobService(link)
+        self.gate = BreakerGate(link.clock)
+        """What everything goes by that starts a program in this term."""
 
     async def initialize_warm_pool(self, term: Term) -> float | None:
         """Make the spares that are missing, replace those that are no good; in how many s to look again."""
@@ -196,7 +203,9 @@ class SessionPoolManager:
             try:
                 acquired = await term.patiently(lambda: self._store.acquire(term, attempt, profile))
                 if acquired.create:
-                    await self._create(term, job, attempt, profile)
+                    await self._create(
+                        term, attempt, CreateSession(profile=profile, role=job.role, host_id=acquired.host_id)
+                    )
             except CommandError as err:
                 if err.code not in SATURATED:
                     raise
@@ -217,8 +226,7 @@ class SessionPoolManager:
         """Raises CommandError(FORBIDDEN)."""
         return await self._store.status(office_id)
 
-    async def _create(self, term: Term, job: Job, attempt: JobAttempt, profile: str) -> None:
-        request = CreateSession(profile=profile, role=job.role)
+    async def _create(self, term: Term, attempt: JobAttempt, request: CreateSession) -> None:
         await term.patiently(
             lambda: self._dispatcher(term, attempt).dispatch_create_session(
                 request, session_id=new_session_id_of(attempt), command_id=creation_id_of(attempt)
@@ -241,4 +249,4 @@ class SessionPoolManager:
         return new_session_id_of(attempt)
 
     def _dispatcher(self, term: Term, attempt: JobAttempt) -> CommandDispatcher:
-        return CommandDispatcher(self._jobs.commands(term, attempt), term.office_id)
+        return CommandDispatcher(self._jobs.commands(term, attempt), term.office_id, self.gate)

@@ -16,7 +16,7 @@ POLL_LIVE_S: Final = 15.0
 POLL_BLIND_S: Final = 2.0
 # A session that starts changes several times within a moment; it is looked at once.
 QUIET_S: Final = 0.2
-CLEANUP_EVERY_S: Final = 15.0
+CLEANUP_EVERY_S: Final = 5.0
 
 # Rows whose change may call for a spare, or make room for one.
 _CONCERNS: Final = frozenset({"agent_sessions", "pool_settings", "pool_spares"})
@@ -27,8 +27,11 @@ _log = structlog.get_logger(__name__)
 class Upkeep:
     """The pool of one term. A hint only says "look"; whatever woke it, the same look follows."""
 
-    def __init__(self, link: Link, term: Term, pool: SessionPoolManager) -> None:
+    def __init__(
+        self, link: Link, term: Term, pool: SessionPoolManager, *, cleanup_every_s: float = CLEANUP_EVERY_S
+    ) -> None:
         self._link = link
+        self._cleanup_every_s = cleanup_every_s
         self._term = term
         self._pool = pool
         self._bell = asyncio.Event()
@@ -48,7 +51,7 @@ class Upkeep:
 
     async def clean_up(self) -> None:
         """End idle sessions until the term is over."""
-        while not await self._term.over.within(CLEANUP_EVERY_S):
+        while not await self._term.over.within(self._cleanup_every_s):
             await self._asked(lambda: self._pool.cleanup_idle_sessions(self._term))
 
     def on_hint(self, hint: Hint) -> None:

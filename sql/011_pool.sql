@@ -153,15 +153,30 @@ language sql stable security definer set search_path = '' as $$
     select exists (select 1 from public.leases l where l.host_id = p_host_id and l.expires_at > clock_timestamp())
 $$;
 
--- The version that the host has now; null: not known, or the office has no profiles of its hosts yet.
+-- Where a new session goes: to a host that was seen, runs what the author asks for, is not paused for this program and has
+-- room; of several, to the one with the most room. `has_room` is false when none has any; no row: none was seen.
+create function semo.choose_host(p_office_id uuid, p_profile text, p_author uuid)
+returns table (host_id uuid, name text, max_sessions integer, has_room boolean)
+language sql stable security definer set search_path = '' as $$
+    select h.id, h.name, o.max_sessions, n.live < o.max_sessions
+    from public.office_hosts o join public.agent_hosts h on h.id = o.host_id
+    cross join lateral (
+        select count(*) as live from public.agent_sessions s
+        where s.host_id = o.host_id and s.office_id = p_office_id and s.status <> 'terminated'
+    ) n
+    where o.office_id = p_office_id and semo.host_is_seen(o.host_id)
+    order by semo.runs_for(o.host_id, p_author, true) desc,
+        exists (select 1 from public.circuit_breakers b
+                where b.host_id = o.host_id and b.profile = p_profile and b.state = 'open'),
+        n.live < o.max_sessions desc, semo.host_is_there(o.host_id) desc, n.live::float8 / o.max_sessions, o.created_at, h.id
+    limit 1
+$$;
+
+-- The version that the host has now; null: not known.
 create function semo.cli_version(p_host_id uuid, p_profile text) returns text
-language plpgsql stable security definer set search_path = '' as $$
-begin
-    if to_regclass('public.host_profiles') is null then
-        return null;
-    end if;
-    return (select h.cli_version from public.host_profiles h where h.host_id = p_host_id and h.name = p_profile);
-end $$;
+language sql stable security definer set search_path = '' as $$
+    select h.cli_version from public.host_profiles h where h.host_id = p_host_id and h.name = p_profile
+$$;
 
 create function semo.in_words(p_ms bigint) returns text
 language sql immutable set search_path = '' as $$
@@ -369,7 +384,8 @@ end $$;
 -- The session of an attempt: the one that it has; else a ready spare of its role; else `p_new_session_id` below the cap,
 -- which the caller then creates; else none, and it has to wait. A spare that has failed this job in this round is not
 -- taken again.
--- Returns session_id (null: wait), create (whether it is yet to be made), error (a code, when it waits) and reason.
+-- Returns session_id (null: wait), create (whether it is yet to be made) and host_id (where), error (a code, when it waits)
+-- and reason.
 drop function public.acquire_session(uuid, bigint, uuid, text, uuid);
 create function public.acquire_session(
     p_office_id uuid, p_epoch bigint, p_attempt_id uuid, p_profile text, p_new_session_id uuid
@@ -380,6 +396,7 @@ declare
     v_job public.job_queue;
     v_pool public.pool_settings;
     v_session_id uuid;
+    v_host record;
     v_used integer;
     v_why text;
     v_error text;
@@ -387,9 +404,10 @@ begin
     if v_attempt.status <> 'running' then
         perform semo.refuse('conflict', 'The attempt has ended.');
     end if;
-    if exists (select 1 from public.agent_sessions s where s.session_id = v_attempt.session_id) then
-        return jsonb_build_object('session_id', v_attempt.session_id, 'create', v_attempt.session_id = p_new_session_id,
-            'reason', 'the attempt has it');
+    select s.session_id, s.host_id into v_host from public.agent_sessions s where s.session_id = v_attempt.session_id;
+    if v_host.session_id is not null then
+        return jsonb_build_object('session_id', v_host.session_id, 'create', v_host.session_id = p_new_session_id,
+            'host_id', v_host.host_id, 'reason', 'the attempt has it');
     end if;
     select * into strict v_job from public.job_queue j where j.id = v_attempt.job_id;
     v_pool := semo.lock_pool(p_office_id);
@@ -414,9 +432,14 @@ begin
         return jsonb_build_object('session_id', v_session_id, 'create', false, 'reason', v_why);
     end if;
     v_used := semo.pool_used(p_office_id, p_attempt_id);
-    if not exists (select 1 from public.office_hosts o where o.office_id = p_office_id and semo.host_is_seen(o.host_id)) then
+    select * into v_host from semo.choose_host(p_office_id, p_profile, v_job.created_by);
+    if v_host.host_id is null then
         v_error := 'host_offline';
         v_why := 'waits: no host of this office is there; start one with `semo up`';
+    elsif v_used < v_pool.max_cold_sessions and not v_host.has_room then
+        v_error := 'pool_exhausted';
+        v_why := format('waits: %s runs %s sessions, its limit; `semo terminate` and `semo sessions dismiss` make room',
+            v_host.name, v_host.max_sessions);
     elsif v_used < v_pool.max_cold_sessions then
         v_session_id := p_new_session_id;
         v_why := 'cold start: ' || semo.why_no_spare(v_job, p_profile, v_pool.spare_max_age_ms);
@@ -432,7 +455,8 @@ begin
         perform semo.decide(p_office_id, v_job.role, case when v_error is null then 'cold' else 'wait' end, v_why,
             v_session_id, p_attempt_id);
     end if;
-    return jsonb_build_object('session_id', v_session_id, 'create', v_error is null, 'error', v_error, 'reason', v_why);
+    return jsonb_build_object('session_id', v_session_id, 'create', v_error is null, 'host_id', v_host.host_id,
+        'error', v_error, 'reason', v_why);
 end $$;
 
 -- At the cap, an idle session of another role stands in the way: the one that rests longest is ended, one at a time.
@@ -514,9 +538,7 @@ begin
     select count(*) into v_there from semo.pool_sessions(p_wanted.office_id) p
     where (p.session).pool_state = 'spare' and (p.session).role = p_wanted.role and (p.session).profile = p_wanted.profile
       and semo.spare_fault(p.session, p_pool.spare_max_age_ms) is null and not semo.is_ending((p.session).session_id);
-    if v_there >= p_wanted.warm_pool_size
-       or not exists (select 1 from public.office_hosts o
-                      where o.office_id = p_wanted.office_id and semo.host_is_seen(o.host_id)) then
+    if v_there >= p_wanted.warm_pool_size then
         return null;
     end if;
     if p_wanted.retry_at > clock_timestamp() then
@@ -540,10 +562,16 @@ create function semo.make_spare(p_wanted public.pool_spares, p_there integer) re
 language plpgsql security definer set search_path = '' as $$
 declare
     v_command public.agent_commands;
+    v_host_id uuid;
     v_refusal text;
 begin
+    select h.host_id into v_host_id from semo.choose_host(p_wanted.office_id, p_wanted.profile, p_wanted.wanted_by) h;
+    if v_host_id is null then
+        return 'No host of this office is there. Start one with `semo up`.';
+    end if;
     v_command := semo.write_command(gen_random_uuid(), p_wanted.office_id, 'create_session',
-        jsonb_build_object('profile', p_wanted.profile, 'role', p_wanted.role), null, null, p_wanted.wanted_by, true);
+        jsonb_build_object('profile', p_wanted.profile, 'role', p_wanted.role, 'host_id', v_host_id),
+        null, null, p_wanted.wanted_by, true);
     update public.agent_sessions s set pool_state = 'spare' where s.session_id = v_command.session_id;
     perform semo.decide(p_wanted.office_id, p_wanted.role, 'fill',
         format('made a spare: %s of %s %s sessions were there', p_there, p_wanted.warm_pool_size, p_wanted.role),
@@ -674,8 +702,9 @@ begin
         'role', k.role,
         'profile', coalesce(w.profile, 'shell'),
         'wanted', coalesce(w.warm_pool_size, 0),
-        'spares', (select count(*) from live l where l.role = k.role and l.seen and l.pool_state = 'spare' and l.status <> 'creating'),
-        'starting', (select count(*) from live l where l.role = k.role and l.seen and l.status = 'creating')
+        'spares', (select count(*) from live l where l.role = k.role and l.seen and l.pool_state = 'spare' and l.status = 'ready'),
+        'starting', (select count(*) from live l where l.role = k.role and l.seen
+                     and (l.pool_state = 'spare' and l.status <> 'ready' or l.pool_state = 'in_use' and l.status = 'creating'))
             + (select count(*) from reserved r where r.role = k.role),
         'in_use', (select count(*) from live l where l.role = k.role and l.seen and l.pool_state = 'in_use' and l.status <> 'creating'),
         'kept', (select count(*) from live l where l.role = k.role and l.seen and l.pool_state = 'kept'),
@@ -760,7 +789,7 @@ create policy "members read what the pool decided" on public.pool_decisions
 
 revoke all on function semo.open_pool(), semo.hint_decision(), semo.guard_pool_state(), semo.guard_decision(), semo.lock_pool(uuid),
     semo.decide(uuid, text, text, text, uuid, uuid), semo.host_is_seen(uuid), semo.host_is_there(uuid),
-    semo.cli_version(uuid, text), semo.in_words(bigint), semo.is_ending(uuid), semo.spare_fault(public.agent_sessions, bigint),
+    semo.choose_host(uuid, text, uuid), semo.cli_version(uuid, text), semo.in_words(bigint), semo.is_ending(uuid), semo.spare_fault(public.agent_sessions, bigint),
     semo.pool_sessions(uuid), semo.pool_reserved(uuid, uuid), semo.pool_used(uuid, uuid),
     semo.end_pool_session(public.agent_sessions, text, text), semo.enter_pool(), semo.give_back(uuid, uuid),
     semo.leave_attempt(), semo.leave_spares(), semo.note_spare_start(), semo.forgive_absence(),

@@ -15,7 +15,7 @@ from semo_office.pool import PoolConfig, PoolStatus, PoolStore, RolePool
 SPARES_MAX = 50
 IDLE_MAX_S = 7 * 24 * 3600
 
-_SIZE = re.compile(r"(?P<role>[^=]+)=(?P<size>-?\d{1,9})")
+_SIZE = re.compile(r"\s*(?P<role>[^=]*[^=\s])\s*=\s*(?P<size>-?\d{1,9})\s*")
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ def read_sizes(words: Iterable[str]) -> dict[str, int]:
     """`BE=1` as {"BE": 1}. Raises UnreadableInput."""
     sizes: dict[str, int] = {}
     for word in words:
-        found = _SIZE.fullmatch(word.strip())
+        found = _SIZE.fullmatch(word)
         if found is None:
             raise UnreadableInput(f"{word!r} is not a role and a number, such as BE=1.")
-        role, size = found["role"].strip(), int(found["size"])
+        role, size = found["role"], int(found["size"])
         if role in sizes:
             raise UnreadableInput(f"{role} is named twice.")
         if not 0 <= size <= SPARES_MAX:

@@ -1,4 +1,4 @@
-"""A new start of the agent beside agent CLIs that went on, on each terminal that can be had here."""
+"""A new start of the agent beside agent CLIs that went on."""
 
 import asyncio
 import shutil
@@ -47,13 +47,16 @@ class CliMachine:
                 await asyncio.sleep(0.01)
 
 
-@pytest.fixture(params=["pty", "tmux"])
+on_each_terminal = pytest.mark.parametrize("machine", ["pty", "tmux"], indirect=True)
+
+
+@pytest.fixture
 async def machine(request: pytest.FixtureRequest) -> AsyncIterator[CliMachine]:
     # Short, because sockets are in it.
     folder = Path(tempfile.mkdtemp(prefix="semo-"))
     (folder / "home").mkdir()
     kits: dict[str, type[Kit]] = {"pty": PtyKit, "tmux": TmuxKit}
-    kit = kits[request.param](folder / "holder")
+    kit = kits[getattr(request, "param", "pty")](folder / "holder")
     yield CliMachine(folder, kit, write_profile(folder / "profiles"))
     await kit.tidy()
     shutil.rmtree(folder)
@@ -63,6 +66,7 @@ async def reconcile(bench: Bench) -> None:
     await Reconciliation(bench.host, bench.worker).run()
 
 
+@on_each_terminal
 async def test_what_happened_while_no_agent_ran_is_taken_in_once(machine: CliMachine) -> None:
     async with machine.agent() as first:
         row = await first.shell(profile=NAME)
@@ -123,6 +127,7 @@ def _put_back_accepted(machine: CliMachine, row: SessionInfo, after: int) -> Non
     (folder / f"{after + 1:020d}.json").write_text(accepted)
 
 
+@on_each_terminal
 async def test_a_cli_that_ended_unseen_ends_its_turn(machine: CliMachine) -> None:
     async with machine.agent() as first:
         row = await first.shell(profile=NAME)

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+import pytest_asyncio
 
 from semo_agent.composing import Composing
 from semo_agent.office import Verdict
@@ -17,21 +19,36 @@ from tests.programs.agent_cli_profile import NAME, AgentCli, write_profile
 HANGUL = "첫째 줄: 가나다\n둘째 줄 각각 👩‍👩‍👧‍👦 é\n\n\t넷째 줄"
 
 
-@pytest.fixture
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def bench() -> AsyncIterator[Bench]:
+    """One host for all: each test has a profile and a folder of its own in it."""
     async with running_host() as running:
         yield running
 
 
 @pytest.fixture
-def cli(bench: Bench) -> AgentCli:
-    return write_profile(bench.folder / "profiles")
+def profile() -> str:
+    return f"cli_{uuid4().hex[:8]}"
 
 
 @pytest.fixture
-async def row(bench: Bench, cli: AgentCli) -> SessionInfo:
+def cli(bench: Bench, profile: str) -> AgentCli:
+    return write_profile(bench.folder / "profiles", name=profile)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def row(bench: Bench, cli: AgentCli, profile: str, tmp_path: Path) -> SessionInfo:
     """A session that is ready."""
-    return await bench.shell(profile=NAME)
+    return await bench.shell(profile=profile, cwd=tmp_path)
+
+
+@pytest.fixture
+def go(tmp_path: Path) -> Callable[[], None]:
+    """Make what `@wait go` waits for."""
+    return (tmp_path / "go").touch
 
 
 def told(verdict: Verdict) -> dict[str, object]:
@@ -69,7 +86,9 @@ async def test_what_a_prompt_told_to_end_with_is_the_end_of_the_last_message(ben
     assert told(await bench.prompt(row, f"{prompt}\n@forget"))["last_message"] == "했습니다"
 
 
-async def test_a_question_is_reported_with_its_text_and_its_answer_goes_on(bench: Bench, row: SessionInfo) -> None:
+async def test_a_question_is_reported_with_its_text_and_its_answer_goes_on(
+    bench: Bench, row: SessionInfo, go: Callable[[], None]
+) -> None:
     command = bench.take(row, SendPrompt(prompt="@ask 어느 데이터베이스?\n@wait go"))
     asking = await bench.office.seen_as(row.session_id, SessionStatus.WAITING_INPUT)
     assert (asking.reason, asking.status_source) == ("어느 데이터베이스?", "hooks")
@@ -77,7 +96,7 @@ async def test_a_question_is_reported_with_its_text_and_its_answer_goes_on(bench
     assert refused.error is ErrorCode.SESSION_BLOCKED
     assert (await bench.do(row, SendText(text="가나다", answer=True))).error is None
     assert (await bench.office.seen_as(row.session_id, SessionStatus.EXECUTING)).reason is None
-    (bench.home / "go").touch()
+    go()
     assert told(await bench.office.verdict(command))["last_message"] == "Answer: 가나다"
 
 
@@ -88,11 +107,13 @@ async def test_a_failure_that_the_cli_reports_is_told_beside_the_result(bench: B
     assert "failure" not in told(await bench.prompt(row, "@say better"))
 
 
-async def test_a_stop_with_work_in_the_background_ends_no_turn(bench: Bench, row: SessionInfo) -> None:
+async def test_a_stop_with_work_in_the_background_ends_no_turn(
+    bench: Bench, row: SessionInfo, go: Callable[[], None]
+) -> None:
     command = bench.take(row, SendPrompt(prompt="@say started\n@background\n@wait go\n@say finished"))
     await bench.shows(row, "started")
     assert bench.live(row).turn_runs
-    (bench.home / "go").touch()
+    go()
     assert told(await bench.office.verdict(command))["last_message"] == "started\nfinished"
 
 
@@ -140,46 +161,51 @@ async def test_a_draft_in_the_composer_is_left_alone(bench: Bench, cli: AgentCli
     assert cli.received() == []
 
 
-async def test_a_turn_begun_by_hand_is_executing_and_ends(bench: Bench, row: SessionInfo) -> None:
+async def test_a_turn_begun_by_hand_is_executing_and_ends(
+    bench: Bench, row: SessionInfo, go: Callable[[], None]
+) -> None:
     await bench.do(row, SendText(text="@wait go"))
     await bench.office.seen_as(row.session_id, SessionStatus.EXECUTING)
-    (bench.home / "go").touch()
+    go()
     await bench.office.seen_as(row.session_id, SessionStatus.READY)
 
 
-async def test_marks_in_what_the_cli_prints_say_nothing(bench: Bench, row: SessionInfo) -> None:
+async def test_marks_in_what_the_cli_prints_say_nothing(bench: Bench, row: SessionInfo, go: Callable[[], None]) -> None:
     command = bench.take(row, SendPrompt(prompt="@say begun\n@wait go"))
     await bench.shows(row, "begun")
     tty = f"/proc/{bench.live(row).pid}/fd/1"
     await asyncio.to_thread(Path(tty).write_text, "\x1b]133;D;1\x07\x1b]133;A\x07\x1b]133;B\x07marked\r\n")
     await bench.shows(row, "marked")
     assert bench.live(row).turn_runs
-    (bench.home / "go").touch()
+    go()
     assert told(await bench.office.verdict(command))["last_message"] == "begun"
 
 
-async def test_a_cli_that_ends_before_it_is_ready_was_not_launched(bench: Bench, cli: AgentCli) -> None:
+async def test_a_cli_that_ends_before_it_is_ready_was_not_launched(
+    bench: Bench, cli: AgentCli, profile: str, tmp_path: Path
+) -> None:
     cli.starts_badly("exit")
-    row = bench.office.write_session(str(bench.home), NAME)
-    verdict = await bench.do(row, CreateSession(profile=NAME))
+    row = bench.office.write_session(str(tmp_path), profile)
+    verdict = await bench.do(row, CreateSession(profile=profile))
     assert verdict.error is ErrorCode.LAUNCH_FAILED
     assert "exit status 1. It said last: No credentials." in str(verdict.message)
 
 
-async def test_a_cli_that_never_gets_ready_was_not_launched(bench: Bench, cli: AgentCli) -> None:
-    write_profile(bench.folder / "profiles", extra="[limits]\nstart_timeout_ms = 300\n")
-    cli.starts_badly("hang")
-    row = bench.office.write_session(str(bench.home), NAME)
-    verdict = await bench.do(row, CreateSession(profile=NAME))
+async def test_a_cli_that_never_gets_ready_was_not_launched(bench: Bench, profile: str, tmp_path: Path) -> None:
+    limits = "[limits]\nstart_timeout_ms = 300\n"
+    write_profile(bench.folder / "profiles", name=profile, extra=limits).starts_badly("hang")
+    row = bench.office.write_session(str(tmp_path), profile)
+    verdict = await bench.do(row, CreateSession(profile=profile))
     assert verdict.error is ErrorCode.LAUNCH_FAILED
     assert "showed no prompt within 0.3 s. It said last: Scripted agent" in str(verdict.message)
 
 
-async def test_a_dialog_before_the_first_prompt_waits_for_a_person(bench: Bench, cli: AgentCli) -> None:
-    write_profile(bench.folder / "profiles", extra="[limits]\nstart_timeout_ms = 2000\n")
+async def test_a_dialog_before_the_first_prompt_waits_for_a_person(
+    bench: Bench, cli: AgentCli, profile: str, tmp_path: Path
+) -> None:
     cli.starts_badly("trust")
-    row = bench.office.write_session(str(bench.home), NAME)
-    command = bench.take(row, CreateSession(profile=NAME))
+    row = bench.office.write_session(str(tmp_path), profile)
+    command = bench.take(row, CreateSession(profile=profile))
     asking = await bench.office.seen_as(row.session_id, SessionStatus.WAITING_INPUT)
     assert (asking.reason, asking.status_source) == ("Do you trust the files in this folder? (y/n)", "screen")
     assert (await bench.do(row, SendText(text="y", answer=True))).error is None

@@ -112,32 +112,17 @@ class SqlPool(SqlJobs):
             [made_s, idle_s, session],
         )
 
-    def fault(self, spare: UUID, *, made_with: str | None, there_is: str) -> str | None:
-        """Why it is no good, by the versions of its program; nothing of this stays."""
-        superuser = self.office.superuser
-        with superuser.transaction(force_rollback=True):
-            superuser.execute(
-                "create table if not exists host_profiles (host_id uuid, name text, cli_version text, job_prompt text,"
-                " done_by text)"
-            )
-            superuser.execute("grant select on host_profiles to postgres")
-            superuser.execute(
-                "insert into host_profiles (host_id, name, cli_version, job_prompt, done_by)"
-                " values (%s, 'shell', %s, 'verbatim', 'exit_status')",
-                [self.office.host, there_is],
-            )
-            superuser.execute("update agent_sessions set cli_version = %s where session_id = %s", [made_with, spare])
-            [row] = superuser.execute(
-                "select semo.spare_fault(s, 14400000) from agent_sessions s where session_id = %s", [spare]
-            ).fetchall()
-        fault: str | None = row["spare_fault"]
-        return fault
+    def report_version(self, version: str | None) -> None:
+        """The host's agent has started anew and found this version of the program."""
+        profile = {"name": "shell", "cli_version": version, "job_prompt": "verbatim", "done_by": "exit_status"}
+        self.office.agent.call("report_profiles", p_instance=self.office.instance, p_profiles=Jsonb([profile]))
 
-    def add_host(self) -> None:
-        """Another host, with an agent; the first one's tests go on with it."""
+    def add_host(self) -> UUID:
+        """Another host of the office, with an agent."""
         agent = Caller(self.office.conninfo, uuid4())
         self.callers.append(agent)
         host, instance = uuid4(), uuid4()
         agent.call("register_host", p_id=host, p_name="other", p_owner_id=self.office.operator.user)
         self.office.operator.call("attach_host", p_office_id=self.office.id, p_host_id=host, p_repo_path="/repo")
         agent.call("renew_leases", p_instance=instance, p_take=True)
+        return host

@@ -1,6 +1,7 @@
 """Circuit breakers in the database: what passes, what counts, and who can't make them wrong. R7 and R8 among them."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ import pytest
 from psycopg.rows import DictRow
 
 from tests.integration.sql.jobs import SqlJobs
-from tests.integration.sql.office import SqlOffice
+from tests.integration.sql.office import Caller, SqlOffice
 
 PROFILE = "claude"
 T = TypeVar("T")
@@ -178,6 +179,21 @@ def test_the_first_failures_at_the_same_moment_make_one_row(office: SqlOffice) -
     assert state(office) == ("open", 3), "what was begun before it opened says nothing about it any more"
 
 
+def test_a_success_that_waited_while_a_failure_opened_it_clears_nothing(office: SqlOffice) -> None:
+    begun = [begin(office) for _ in range(4)]
+    fail(office, begun[0])
+    fail(office, begun[1])
+    late_agent = SqlOffice.join(office)
+    with ThreadPoolExecutor(1) as pool:
+        with office.agent.connection.transaction():
+            fail(office, begun[2])
+            late = pool.submit(succeed, late_agent, begun[3])
+            until_it_waits(office, late_agent.agent)
+        late.result(30)
+    late_agent.close()
+    assert state(office) == ("open", 3)
+
+
 # Half-open
 
 
@@ -194,6 +210,20 @@ def test_r8_half_open_admits_as_many_as_it_is_told(office: SqlOffice) -> None:
     office.superuser.execute("update circuit_breakers set half_open_requests = 3 where host_id = %s", [office.host])
     let_time_pass(office)
     assert at_once(office, try_to_begin).count("admitted") == 3
+
+
+def test_r8_two_offices_of_one_host_share_its_one_probe(office: SqlOffice) -> None:
+    break_it(office)
+    let_time_pass(office)
+    second = SqlOffice.join(office)
+    second.id = second_office(office)
+    with ThreadPoolExecutor(1) as pool:
+        with office.operator.connection.transaction():
+            office.send("create_session", {"profile": PROFILE})
+            late = pool.submit(try_to_begin, second, 0)
+            until_it_waits(office, second.operator)
+        assert late.result(30) == "breaker_open"
+    second.close()
 
 
 def test_r8_being_admitted_closes_nothing(office: SqlOffice) -> None:
@@ -446,9 +476,7 @@ def test_a_sleep_from_before_it_opened_keeps_it_no_longer(office: SqlOffice) -> 
 
 
 def test_every_office_of_the_host_hears_of_a_change_and_reads_how_long_it_takes(office: SqlOffice) -> None:
-    second = uuid4()
-    office.operator.call("create_office", p_id=second, p_name="second", p_repo_path=f"/repo/{second}")
-    office.operator.call("attach_host", p_office_id=second, p_host_id=office.host, p_repo_path="/repo")
+    second = second_office(office)
     break_it(office)
     hints = office.superuser.execute(
         "select distinct topic from realtime.messages where event = 'hint' and private"
@@ -484,6 +512,22 @@ def test_nothing_deadlocks_when_everything_happens_at_once(office: SqlOffice) ->
         ).fetchall()
         == []
     )
+
+
+def second_office(office: SqlOffice) -> UUID:
+    """Another office of the same operator on the same host."""
+    second = uuid4()
+    office.operator.call("create_office", p_id=second, p_name="second", p_repo_path=f"/repo/{second}")
+    office.operator.call("attach_host", p_office_id=second, p_host_id=office.host, p_repo_path="/repo")
+    return second
+
+
+def until_it_waits(office: SqlOffice, caller: Caller) -> None:
+    """Until the caller's statement stands before a lock that another one holds."""
+    deadline = time.monotonic() + 20
+    waiting = "select 1 from pg_stat_activity where pid = %s and wait_event_type = 'Lock'"
+    while not office.superuser.execute(waiting, [caller.connection.info.backend_pid]).fetchall():
+        assert time.monotonic() < deadline, "it went past the lock"
 
 
 def try_to_begin(worker: SqlOffice, number: int) -> str:

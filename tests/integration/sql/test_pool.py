@@ -128,11 +128,33 @@ def test_a_dead_hosts_spare_is_not_handed_out_and_its_sessions_do_not_count(pool
     pool.office.lose_host(AWAY_S)
     attempt = pool.server.begin(pool.add())
     assert pool.server.ask_for_session(attempt)["error"] == "host_offline"
-    pool.add_host()
+    other = pool.add_host()
     decided = pool.server.ask_for_session(attempt)
-    assert (decided["create"], decided["session_id"] == str(spare)) == (True, False)
+    assert (decided["create"], decided["host_id"]) == (True, str(other))
+    assert decided["session_id"] != str(spare)
     assert pool.reasons("cold")[-1] == "cold start: the spare BE session is on a host that is away"
     assert pool.role()["lost"] == 1
+
+
+def test_a_host_that_is_full_makes_a_job_wait_or_go_to_another_host(pool: SqlPool) -> None:
+    pool.own_session()
+    pool.office.operator.call(
+        "attach_host", p_office_id=pool.office.id, p_host_id=pool.office.host, p_repo_path="/repo", p_max_sessions=1
+    )
+    attempt = pool.server.begin(pool.add())
+    assert pool.server.ask_for_session(attempt)["error"] == "pool_exhausted"
+    assert pool.reasons("wait")[0].startswith("waits: host runs 1 sessions, its limit; ")
+    other = pool.add_host()
+    assert pool.server.ask_for_session(attempt)["host_id"] == str(other)
+
+
+def test_a_new_session_goes_where_its_program_is_not_paused(pool: SqlPool) -> None:
+    other = pool.add_host()
+    for host, free in ((pool.office.host, other), (other, pool.office.host)):
+        identity = {"p_office_id": pool.office.id, "p_host_id": host, "p_profile": "shell"}
+        pool.office.operator.call("open_breaker", **identity, p_reason="broken")
+        assert pool.server.ask_for_session(pool.server.begin(pool.add()))["host_id"] == str(free)
+        pool.office.operator.call("reset_breaker", **identity)
 
 
 def test_a_host_whose_lease_has_just_run_out_still_counts(pool: SqlPool) -> None:
@@ -259,11 +281,33 @@ def test_a_spare_that_is_too_old_is_replaced(pool: SqlPool) -> None:
     assert pool.reasons("replace") == ["ended the spare BE session: it was older than 4 h"]
 
 
-def test_a_spare_whose_program_was_updated_is_no_good_any_more(pool: SqlPool) -> None:
+def test_a_spare_whose_program_was_updated_is_replaced(pool: SqlPool) -> None:
+    pool.report_version("1.0")
+    pool.want(BE=1)
+    [old] = pool.filled()
+    assert pool.office.session(old)["cli_version"] == "1.0"
+    pool.report_version("2.0")
+    pool.started()
+    assert pool.reasons("cold") == ["cold start: the spare BE session ran shell 1.0, and there is 2.0 now"]
+    [new] = set(pool.filled()) - {old}
+    assert (pool.state(old), pool.office.session(new)["cli_version"]) == ("gone", "2.0")
+
+
+def test_a_spare_whose_version_is_not_known_is_as_good_as_any(pool: SqlPool) -> None:
     spare = pool.new_session()
-    assert pool.fault(spare, made_with="1.0", there_is="1.0") is None
-    assert pool.fault(spare, made_with=None, there_is="2.0") is None, "not known"
-    assert pool.fault(spare, made_with="1.0", there_is="2.0") == "ran shell 1.0, and there is 2.0 now"
+    pool.report_version("1.0")
+    assert pool.started()[1] == spare
+
+
+def test_a_breaker_that_is_open_makes_spares_wait_and_says_so(pool: SqlPool) -> None:
+    pool.want(BE=1)
+    identity = {"p_office_id": pool.office.id, "p_host_id": pool.office.host, "p_profile": "shell"}
+    pool.office.operator.call("open_breaker", **identity, p_reason="the licence ran out")
+    assert pool.fill() == 15_000
+    assert pool.serve() == []
+    assert "the licence ran out" in pool.reasons("wait")[0]
+    pool.office.operator.call("reset_breaker", **identity)
+    assert len(pool.filled()) == 1
 
 
 def test_a_spare_that_died_is_replaced(pool: SqlPool) -> None:
@@ -287,6 +331,10 @@ def test_a_start_that_failed_is_tried_again_after_longer_and_longer(pool: SqlPoo
         assert pool.office.claim() == []
     assert [round(wait / 1000) for wait in waits] == [2, 4, 8]
     pool.office.superuser.execute("update pool_spares set retry_at = null where office_id = %s", [pool.office.id])
+    # After the third failure in a row its breaker is open as well.
+    pool.office.operator.call(
+        "reset_breaker", p_office_id=pool.office.id, p_host_id=pool.office.host, p_profile="shell"
+    )
     pool.filled()
     [row] = pool.office.superuser.execute("select failures from pool_spares where office_id = %s", [pool.office.id])
     assert row["failures"] == 0
