@@ -12,7 +12,7 @@ from semo_office.errors import CommandError, ErrorCode
 from semo_office.jobs import JobService, creation_id_of, new_session_id_of
 from semo_office.leadership import Term
 from semo_office.link import Link
-from semo_office.models import CreateSession, Job, JobAttempt, SessionInfo
+from semo_office.models import AgentCommandResult, CreateSession, Job, JobAttempt, SessionInfo
 from semo_office.stopping import first_of
 
 SATURATED_S: Final = 3.0
@@ -211,7 +211,7 @@ class SessionPoolManager:
                     raise
                 _log.info("no_room", job_id=str(job.id), error=err.code)
             else:
-                return await self._see_created(term, attempt) if acquired.create else acquired.session_id
+                return await self._see_ready(term, attempt, acquired.session_id)
             await term.pause(SATURATED_S)
 
     async def release_session(self, term: Term, session_id: UUID) -> str | None:
@@ -233,20 +233,22 @@ class SessionPoolManager:
             )
         )
 
-    async def _see_created(self, term: Term, attempt: JobAttempt) -> UUID:
-        outcome = await first_of(
-            term.patiently(
-                lambda: self._dispatcher(term, attempt).wait_for_outcome(
-                    creation_id_of(attempt), None, until_input=False
-                )
-            ),
-            term.ended(),
+    async def _see_ready(self, term: Term, attempt: JobAttempt, session_id: UUID) -> UUID:
+        """The attempt's own session was made for it, by this leader or by the one before; a spare was ready."""
+        if session_id == new_session_id_of(attempt):
+            created = await first_of(self._creation(term, attempt), term.ended())
+            if not created.success:
+                raise CommandError(created.error or ErrorCode.LAUNCH_FAILED, created.message)
+        return session_id
+
+    async def _creation(self, term: Term, attempt: JobAttempt) -> AgentCommandResult:
+        command_id = creation_id_of(attempt)
+        outcome = await term.patiently(
+            lambda: self._dispatcher(term, attempt).wait_for_outcome(command_id, None, until_input=False)
         )
-        created = outcome.result
-        if created is None or not created.success:
-            error, message = (created.error, created.message) if created else (None, None)
-            raise CommandError(error or ErrorCode.LAUNCH_FAILED, message)
-        return new_session_id_of(attempt)
+        if outcome.result is None:
+            raise CommandError(ErrorCode.CONFLICT, f"The command {command_id} has finished without a result.")
+        return outcome.result
 
     def _dispatcher(self, term: Term, attempt: JobAttempt) -> CommandDispatcher:
         return CommandDispatcher(self._jobs.commands(term, attempt), term.office_id, self.gate)

@@ -14,8 +14,8 @@ from semo_office.stopping import rings
 
 POLL_LIVE_S: Final = 15.0
 POLL_BLIND_S: Final = 2.0
-# A session that starts changes several times within a moment; it is looked at once.
-QUIET_S: Final = 0.2
+# Sessions change all the time, their titles too; one look a second is enough.
+QUIET_S: Final = 1.0
 CLEANUP_EVERY_S: Final = 5.0
 
 # Rows whose change may call for a spare, or make room for one.

@@ -269,6 +269,12 @@ begin
 end $$;
 create trigger enter_pool before insert on public.agent_sessions for each row execute function semo.enter_pool();
 
+create function semo.is_said(p_command public.agent_commands) returns boolean
+language sql immutable set search_path = '' as $$
+    select p_command.command_type = 'send_prompt'
+        or p_command.command_type = 'send_text' and not coalesce((p_command.payload ->> 'answer')::boolean, false)
+$$;
+
 -- A shell has nothing to read and is used again. Another program is, if nobody has prompted it.
 create function semo.give_back(p_session_id uuid, p_attempt_id uuid default null) returns text
 language plpgsql security definer set search_path = '' as $$
@@ -283,8 +289,7 @@ begin
     v_reason := case
         when v_session.status in ('waiting_input', 'error') then 'kept: it did not come back to its prompt'
         when v_session.profile <> 'shell' and exists (
-            select 1 from public.agent_commands c
-            where c.session_id = p_session_id and c.command_type in ('send_prompt', 'send_text')
+            select 1 from public.agent_commands c where c.session_id = p_session_id and semo.is_said(c)
         ) then 'kept: it has held a conversation'
     end;
     update public.agent_sessions s set
@@ -306,11 +311,15 @@ create trigger leave_attempt after update of status on public.job_attempts
     for each row when (old.status = 'running' and new.status <> 'running' and new.session_id is not null)
     execute function semo.leave_attempt();
 
--- A spare that a person writes to is that person's from then on.
+-- A spare that a person writes to is that person's from then on, and so is one that was dismissed. An answer to what a
+-- program asks when it starts is no conversation.
 create function semo.leave_spares() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-    update public.agent_sessions s set pool_state = 'kept' where s.session_id = new.session_id and s.pool_state = 'spare';
+    if semo.is_said(new) then
+        update public.agent_sessions s set pool_state = 'kept', dismissed_at = null
+        where s.session_id = new.session_id and (s.pool_state = 'spare' or s.dismissed_at is not null);
+    end if;
     return null;
 end $$;
 create trigger leave_spares after insert on public.agent_commands
@@ -404,10 +413,8 @@ begin
     if v_attempt.status <> 'running' then
         perform semo.refuse('conflict', 'The attempt has ended.');
     end if;
-    select s.session_id, s.host_id into v_host from public.agent_sessions s where s.session_id = v_attempt.session_id;
-    if v_host.session_id is not null then
-        return jsonb_build_object('session_id', v_host.session_id, 'create', v_host.session_id = p_new_session_id,
-            'host_id', v_host.host_id, 'reason', 'the attempt has it');
+    if exists (select 1 from public.agent_sessions s where s.session_id = v_attempt.session_id) then
+        return jsonb_build_object('session_id', v_attempt.session_id, 'create', false, 'reason', 'the attempt has it');
     end if;
     select * into strict v_job from public.job_queue j where j.id = v_attempt.job_id;
     v_pool := semo.lock_pool(p_office_id);
@@ -791,7 +798,7 @@ revoke all on function semo.open_pool(), semo.hint_decision(), semo.guard_pool_s
     semo.decide(uuid, text, text, text, uuid, uuid), semo.host_is_seen(uuid), semo.host_is_there(uuid),
     semo.choose_host(uuid, text, uuid), semo.cli_version(uuid, text), semo.in_words(bigint), semo.is_ending(uuid), semo.spare_fault(public.agent_sessions, bigint),
     semo.pool_sessions(uuid), semo.pool_reserved(uuid, uuid), semo.pool_used(uuid, uuid),
-    semo.end_pool_session(public.agent_sessions, text, text), semo.enter_pool(), semo.give_back(uuid, uuid),
+    semo.end_pool_session(public.agent_sessions, text, text), semo.enter_pool(), semo.is_said(public.agent_commands), semo.give_back(uuid, uuid),
     semo.leave_attempt(), semo.leave_spares(), semo.note_spare_start(), semo.forgive_absence(),
     semo.why_no_spare(public.job_queue, text, bigint), semo.make_room(uuid),
     semo.fill_spares(public.pool_spares, public.pool_settings), semo.make_spare(public.pool_spares, integer), semo.pool_roles(uuid)

@@ -163,6 +163,8 @@ def test_an_office_is_made_shown_put_away_and_opened_again(running: Machine, tmp
     for verb in ((*ADD, "x"), ("new",)):
         assert running.semo(*verb, "--office", "웹").refused_with("The office 웹 is archived", "semo office restore")
     assert "웹" not in running.semo("office", "list").out
+    up = running.semo("up", "--headless", "--no-server", cwd=folder)
+    assert "The office is archived: `semo office restore` opens it again." in up.out
     assert running.semo("office", "restore", "웹").code == 0
     assert running.semo(*ADD, "x", "--office", "웹").code == 0
     shown = json.loads(running.semo("office", "show", "웹", "--json").out)

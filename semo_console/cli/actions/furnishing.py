@@ -24,20 +24,20 @@ _HOME_PROFILE = "shell"
 
 @dataclass(frozen=True)
 class Ready:
-    """What `semo up` leads to."""
+    """What `semo up` leads to. `session` None: the office is archived, and nothing is begun in it."""
 
     state: StateFolder
     url: str
     publishable_key: str
     office: Office
-    session: SessionInfo
+    session: SessionInfo | None
 
     def to_json(self) -> dict[str, JsonValue]:
         return {
             "url": self.url,
             "publishable_key": self.publishable_key,
             "office_id": str(self.office.id),
-            "session_id": str(self.session.session_id),
+            "session_id": None if self.session is None else str(self.session.session_id),
             "state_dir": str(self.state.path),
         }
 
@@ -61,7 +61,7 @@ class Furnishing:
         office = await self.open_office(agent, folder, office_name)
         if warm:
             await PoolStore(self.desk.link).set_pool(office.id, PoolConfig(warm_pool_size=warm))
-        session = await self._find_or_create_session(office)
+        session = await self._find_or_create_session(office) if office.archived_at is None else None
         credentials = CredentialsFile(self.processes.state, "operator")()
         return Ready(self.processes.state, credentials.url, credentials.publishable_key, office, session)
 
@@ -113,6 +113,9 @@ async def _session(desk: OperatorDesk, session_id: UUID) -> SessionInfo:
 def tell(ready: Ready, headless: bool) -> None:
     """Print where it is, and without a console what to type next."""
     say(f"SEMO runs for {ready.office.name} ({ready.office.repo_path}).")
+    if ready.session is None:
+        say("The office is archived: `semo office restore` opens it again.")
+        return
     say(f"Session {describe_session(ready.session)}.")
     if headless:
         return

@@ -154,7 +154,10 @@ async def test_the_hooks_of_a_cli_inside_the_cli_do_not_count(bench: Bench, row:
     assert (bench.live(row).sighting.begun, bench.live(row).sighting.ended) == (1, 1)
 
 
-async def test_a_draft_in_the_composer_is_left_alone(bench: Bench, cli: AgentCli, row: SessionInfo) -> None:
+async def test_a_draft_in_the_composer_is_left_alone(
+    bench: Bench, cli: AgentCli, row: SessionInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("semo_agent.composing.REDRAWING_S", 0.2)
     await bench.do(row, SendText(text="나의 초안", enter=False))
     await bench.shows(row, "나의 초안")
     assert (await bench.prompt(row, "@say never")).error is ErrorCode.DRAFT_PRESENT
@@ -233,7 +236,7 @@ async def test_a_large_prompt_arrives_whole(bench: Bench, cli: AgentCli, row: Se
     assert cli.received() == [text]
 
 
-@pytest.mark.parametrize("left", [b"\x1b[200~half of \xed\x95\x9c", b"a draft", b""])
+@pytest.mark.parametrize("left", [b"\x1b[200~half of \xed\x95\x9c", b""])
 async def test_what_half_a_paste_left_is_cleared_and_the_cli_lives_on(
     bench: Bench, cli: AgentCli, row: SessionInfo, left: bytes
 ) -> None:

@@ -94,6 +94,23 @@ async def test_the_next_leader_replaces_the_spare_that_the_dead_one_has_handed_o
     assert caught.value.code is ErrorCode.SUPERSEDED
 
 
+async def test_the_next_leader_goes_on_with_the_session_that_the_dead_one_has_asked_for(serving: Serving) -> None:
+    dead = await leads(serving)
+    job = await serving.add()
+    jobs, pool = JobService(serving.server.link), SessionPoolManager(serving.server.link)
+    attempt = await jobs.begin_attempt(dead, job.id)
+    acquiring = asyncio.create_task(pool.acquire_session(dead, job, attempt, "shell"), name="acquiring")
+    create = await serving.claim(CommandType.CREATE_SESSION)
+    acquiring.cancel()
+    await serving.let_lease_run_out()
+    term = await leads(serving)
+    going_on = asyncio.create_task(pool.acquire_session(term, job, attempt, "shell"), name="going on")
+    await serving.party.complete(create)
+    async with asyncio.timeout(DEADLINE_S):
+        assert await going_on == create.session_id
+    assert await serving.party.host.commands.claim_commands(serving.party.instance) == []
+
+
 async def test_at_the_cap_acquire_says_why_and_a_job_waits_until_there_is_room(serving: Serving) -> None:
     await want(serving, cap=1)
     term, jobs = await leads(serving), JobService(serving.server.link)

@@ -243,6 +243,20 @@ def test_a_spare_that_a_person_writes_to_is_that_persons(pool: SqlPool) -> None:
     assert pool.started()[1] != spare
 
 
+def test_an_answer_to_what_a_spare_asks_when_it_starts_leaves_it_a_spare(pool: SqlPool) -> None:
+    session = pool.new_session()
+    pool.office.send("send_text", {"text": "y", "answer": True}, session)
+    assert pool.state(session) == "spare"
+
+
+def test_what_was_dismissed_is_wanted_again_by_whoever_writes_to_it(pool: SqlPool) -> None:
+    session = pool.new_session()
+    pool.office.send("send_text", {"text": "ls"}, session)
+    assert pool.dismiss(session)["dismissed_at"] is not None
+    pool.office.send("send_text", {"text": "ls"}, session)
+    assert (pool.state(session), pool.office.session(session)["dismissed_at"]) == ("kept", None)
+
+
 def test_a_kept_session_never_becomes_a_spare_again(pool: SqlPool) -> None:
     session = pool.new_session()
     pool.office.prompt(session)
