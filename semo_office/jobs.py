@@ -1,5 +1,6 @@
 """Jobs in the database: added by operators, done under the office's leading server."""
 
+import json
 from collections.abc import Sequence
 from typing import Final, Literal
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
@@ -8,11 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from semo_office.commands import CommandRepository, NewCommand
 from semo_office.dispatcher import typeable
-from semo_office.errors import ErrorCode
+from semo_office.errors import CommandError, ErrorCode
 from semo_office.leadership import Term
 from semo_office.link import Link, among, eq, gt
 from semo_office.models import AgentCommand, AttemptStatus, CommandType, Job, JobAttempt, JobStatus
 
+REQUEST_BYTES_MAX: Final = 3 * 1024 * 1024
 _IDS: Final = uuid5(NAMESPACE_URL, "semo:job-attempt")
 
 
@@ -102,6 +104,16 @@ def _derived(attempt: JobAttempt, what: str) -> UUID:
     return uuid5(_IDS, f"{attempt.job_id}:{attempt.attempt}:{what}")
 
 
+def _check_size(asked: list[JsonValue]) -> None:
+    size = len(json.dumps(asked))
+    if size > REQUEST_BYTES_MAX:
+        raise CommandError(
+            ErrorCode.INVALID_PAYLOAD,
+            f"The jobs have {size} bytes together; at most {REQUEST_BYTES_MAX} can be added at once. "
+            "Add them in several parts.",
+        )
+
+
 class JobService:
     """`job_queue` and `job_attempts`. What takes a Term is for the leader, and refused with SUPERSEDED after it.
 
@@ -128,9 +140,9 @@ class JobService:
         Raises CommandError: INVALID_PAYLOAD for what can't be a job, an unknown role or dependency, and for jobs that
         would wait for one another for ever; CONFLICT for an archived office.
         """
-        rows = await self._link.rpc(
-            "create_jobs", {"p_office_id": str(office_id), "p_jobs": [job.to_json() for job in jobs]}, retry=True
-        )
+        asked: list[JsonValue] = [job.to_json() for job in jobs]
+        _check_size(asked)
+        rows = await self._link.rpc("create_jobs", {"p_office_id": str(office_id), "p_jobs": asked}, retry=True)
         return _JOBS.validate_python(rows)
 
     async def cancel_job(self, job_id: UUID) -> Job:

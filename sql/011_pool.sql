@@ -135,8 +135,12 @@ begin
     end if;
     insert into public.pool_decisions (office_id, role, decision, reason, session_id, attempt_id)
     values (p_office_id, p_role, p_decision, p_reason, p_session_id, p_attempt_id);
-    delete from public.pool_decisions d where d.office_id = p_office_id and d.id <= (
-        select o.id from public.pool_decisions o where o.office_id = p_office_id order by o.id desc offset 500 limit 1);
+    -- Whoever else tidies up at the same moment is not waited for: this comes last of all locks, in any order.
+    delete from public.pool_decisions d where d.id in (
+        select o.id from public.pool_decisions o
+        where o.office_id = p_office_id and o.id <= (
+            select l.id from public.pool_decisions l where l.office_id = p_office_id order by l.id desc offset 500 limit 1)
+        for update skip locked);
 end $$;
 
 -- A lease lasts 15 s after its host was seen.

@@ -403,8 +403,8 @@ begin
     if jsonb_typeof(p_jobs) is distinct from 'array' or jsonb_array_length(p_jobs) not between 1 and 500 then
         perform semo.refuse('invalid_payload', 'Add 1 to 500 jobs at once.');
     end if;
-    if octet_length(p_jobs::text) > 8388608 then
-        perform semo.refuse('invalid_payload', 'The jobs are larger than 8 MiB together.');
+    if octet_length(p_jobs::text) > 4194304 then
+        perform semo.refuse('invalid_payload', 'The jobs are larger than 4 MiB together. Add them in several parts.');
     end if;
     perform semo.lock_jobs(p_office_id);
     perform semo.require_open(p_office_id);
@@ -666,6 +666,8 @@ declare
     v_job uuid;
 begin
     perform semo.lock_jobs(a.office_id) from public.office_agents a where a.id = p_id;
+    -- Its jobs before its own row: whoever begins one of them takes them in this order.
+    perform 1 from public.job_queue j where j.agent_id = p_id and j.status in ('pending', 'ready') order by j.id for update;
     select * into v_agent from public.office_agents a where a.id = p_id for update;
     if v_agent.id is null or not semo.can_administer(v_agent.office_id) then
         perform semo.refuse('forbidden', 'There is no such member of a team that you may remove.');

@@ -61,9 +61,6 @@ ADD = ("job", "add", "--role", "BE", "--title", "T", "--description")
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (("job", "show", "ffffffff"), ("There is no job 'ffffffff'",)),
-        (("job", "add", "--role", "BE", "--title", "T"), ("--description",)),
-        (("job", "add", "--title", "T", "--description", "echo"), ("--role",)),
         ((*ADD, " "), ("description is empty",)),
         (("job", "add", "--role", "BE", "--title", "x" * 201, "--description", "echo"), ("title of 1 to 200",)),
         ((*ADD, "echo", "--depends-on", "ffffffff"), ("There is no job",)),
@@ -72,15 +69,10 @@ ADD = ("job", "add", "--role", "BE", "--title", "T", "--description")
             ("the role BEE", "BE, ", "team add"),
         ),
         ((*ADD, "echo", "--profile", "clade"), ("the profile clade", "shell")),
-        ((*ADD, "echo", "--turn-limit", "-5"), ("--turn-limit",)),
         ((*ADD, "echo", "--agent", "Nobody"), ("Nobody of the team is called 'Nobody'", "team add")),
-        ((*ADD, "echo", "--file", "jobs.toml"), ("--file", "give nothing else")),
-        (("job", "add", "--file", "no-such-file"), ("no-such-file can't be read",)),
-        (("job", "review", "ffffffff", "maybe"), ("maybe",)),
         (("team", "add", "--role", ""), ("role is empty",)),
         (("team", "remove", "Nobody"), ("Nobody of the team is called",)),
         (("persona", "show", "--role", "BEE"), ("Nothing is said of the role 'BEE'", "BE, ")),
-        (("office", "create", "/no/such/folder"), ("is not a folder",)),
     ],
 )
 def test_bad_input_is_refused_with_one_sentence(

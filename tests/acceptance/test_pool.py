@@ -70,6 +70,7 @@ def test_a_person_sets_the_pool_and_what_is_dismissed_is_ended(warm: Machine) ->
         (("pool", "set", "--cold-cap", "-1"), ("0 to 500 cold sessions",)),
         (("pool", "--office", "elsewhere", "status"), ("stand after it",)),
         (("up", "--headless", "--warm", "BE=x"), ("'BE=x' is not a role and a number",)),
+        (("up", "--headless", "--warm", "BEE=1"), ("prepare the office", "Nobody in this office is BEE")),
     ],
 )
 def test_bad_input_is_refused_with_one_sentence(

@@ -249,3 +249,11 @@ async def test_the_next_leader_knows_the_word_that_the_one_before_has_told(servi
         await serving.end(prompt, "{done}")
         await serving.until(job, JobStatus.DONE)
     assert len(await serving.jobs.get_attempts(job.id)) == 1
+
+
+async def test_more_than_can_be_added_at_once_is_refused_with_what_to_do(serving: CliServing) -> None:
+    office_id = serving.party.office_id
+    many = [NewJob(office_id=office_id, role="BE", title=str(number), description="가" * 80_000) for number in range(9)]
+    with pytest.raises(CommandError, match="Add them in several parts"):
+        await serving.jobs.add_jobs(office_id, many)
+    assert len(await serving.jobs.add_jobs(office_id, many[:6])) == 6

@@ -412,6 +412,24 @@ def test_a_member_that_works_is_not_removed(jobs: SqlTeam) -> None:
         jobs.office.operator.call("remove_agent", p_id=bo["id"])
 
 
+def test_a_member_whose_job_begins_at_the_same_moment_is_removed_before_or_not_at_all(jobs: SqlTeam) -> None:
+    for _ in range(10):
+        bo = jobs.hire("BE")
+        job = jobs.add()
+
+        def remove(bo: DictRow = bo) -> None:
+            try:
+                jobs.office.operator.call("remove_agent", p_id=bo["id"])
+            except psycopg.Error as err:
+                assert str(err).startswith("conflict")
+
+        together(remove, partial(jobs.server.begin, job))
+        removed = jobs.member(bo)["deleted_at"] is not None
+        assert jobs.row(job)["agent_id"] == (None if removed else bo["id"])
+        jobs.server.finish(jobs.server.begin(job))
+        jobs.office.operator.call("remove_agent", p_id=bo["id"])
+
+
 def test_a_persona_of_the_office_replaces_the_one_before(jobs: SqlTeam) -> None:
     for prompt in ("You build.", "You build well."):
         jobs.office.operator.call(
