@@ -120,9 +120,11 @@ def status(as_json: Json = False, state_dir: StateDir = None) -> None:
 def token(as_json: Json = False, state_dir: StateDir = None) -> None:
     """Print your token for the HTTP API.
 
+    Whoever has it acts as you until it ends: a command line can be read by other users, a file of yours can't.
+
     \b
     Examples:
-      curl -H "Authorization: Bearer $(semo token)" $(semo status --json | jq -r .api)/api/offices
+      curl -H @<(printf 'Authorization: Bearer %s' "$(semo token)") http://127.0.0.1:PORT/api/offices
       semo token --json
     """
     from semo_console.cli.actions.token import print_token

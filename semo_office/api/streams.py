@@ -11,6 +11,7 @@ from fastapi import Header
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from semo_office.api.bodies import Command, EndOfSession, OpenedStream, OutputRows
 from semo_office.api.desk import Desk
@@ -86,7 +87,19 @@ async def _respond(request: Request, desk: Desk, source: AsyncGenerator[Event]) 
         raise overloaded("Too many streams go on; end one, or try again in a moment.")
     # The first event before the answer: what the office refuses is a status then, not a stream.
     first = await anext(source)
-    return StreamingResponse(_told(desk, first, source, request.scope[REQUEST_ID]), media_type=EVENT_STREAM)
+    return _Told(_told(desk, first, source, request.scope[REQUEST_ID]))
+
+
+class _Told(StreamingResponse):
+    """Closes its events however it ends: a reader that does not read and then leaves ends it between two of them."""
+
+    def __init__(self, events: AsyncGenerator[str]) -> None:
+        super().__init__(events, media_type=EVENT_STREAM)
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._events):
+            await super().__call__(scope, receive, send)
 
 
 async def _told(desk: Desk, first: Event, source: AsyncGenerator[Event], request_id: str) -> AsyncGenerator[str]:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import httpx
@@ -26,6 +27,9 @@ from semo_office.models import (
 from semo_office.offices import OfficeStore
 from semo_office.sessions import SessionStore
 from tests.integration.hub_fixture import RunningHub, end_hub, start_hub
+
+if TYPE_CHECKING:
+    from tests.integration.office.asking import Api
 
 READY = SessionReport(status=SessionStatus.READY, status_source="test")
 
@@ -169,3 +173,20 @@ async def party_on(
 async def party(office_hub: RunningHub) -> AsyncIterator[Party]:
     async with party_on(office_hub) as party:
         yield party
+
+
+@pytest.fixture
+async def api(party: Party) -> "AsyncIterator[Api]":
+    """The Sessions API before the party's hub."""
+    # It knows the party; and most tests here need no web server.
+    from tests.integration.office.asking import api_before
+
+    async with api_before(party) as api:
+        yield api
+
+
+@pytest.fixture
+async def client(api: "Api") -> AsyncIterator[httpx.AsyncClient]:
+    """The operator before that API."""
+    async with api.client() as client:
+        yield client

@@ -1,112 +1,25 @@
 """The Sessions API on a real socket, before a real hub. The agent of the host is the test."""
 
-import asyncio
-import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-import psycopg
 import pytest
 from pydantic import JsonValue
 
-from semo_office.api import ApiServer, Listener
 from semo_office.api.app import make_app
 from semo_office.api.callers import Callers
 from semo_office.api.desk import Service
 from semo_office.breaker import BreakerStore
 from semo_office.errors import ErrorCode
-from semo_office.locations import StateFolder
 from semo_office.models import AgentCommand, CommandType, SessionReport, SessionStatus
 from semo_office.stopping import Stop, Tasks
 from tests.integration.hub_fixture import RunningHub
-from tests.integration.office.conftest import Identity, Party, party_on, token_of
+from tests.integration.office.asking import JOB, SOON_S, Agent, Api, completing, refused, while_the_agent
+from tests.integration.office.conftest import Identity, party_on, token_of
 
-SOON_S = 20.0
-KEEP_S = 0.2
-JOB = {"role": "BE", "any_role": True, "title": "t", "description": "d"}
 ASKS = SessionReport(status=SessionStatus.WAITING_INPUT, status_source="test", reason="Go on?")
-
-
-@dataclass
-class Api:
-    """The server of a test, and the office that is asked about."""
-
-    url: str
-    stop: Stop
-    party: Party
-
-    @property
-    def office(self) -> str:
-        return f"/api/offices/{self.party.office_id}"
-
-    @asynccontextmanager
-    async def client(self, identity: Identity | None = None) -> AsyncIterator[httpx.AsyncClient]:
-        """Somebody with a token; the operator when nobody is named."""
-        token = (identity or self.party.operator.identity)().access_token.get_secret_value()
-        headers = {"Authorization": f"Bearer {token}"}
-        async with httpx.AsyncClient(base_url=self.url, headers=headers, timeout=SOON_S, trust_env=False) as client:
-            yield client
-
-    def member(self, role: str) -> Identity:
-        """Somebody with this role in the office."""
-        somebody = Identity(self.party.hub)
-        with psycopg.connect(self.party.hub.superuser_conninfo, autocommit=True) as connection:
-            connection.execute(
-                "insert into public.office_members (office_id, user_id, role) values (%s, %s, %s)",
-                [self.party.office_id, somebody.user_id, role],
-            )
-        return somebody
-
-    def expel(self, somebody: Identity) -> None:
-        with psycopg.connect(self.party.hub.superuser_conninfo, autocommit=True) as connection:
-            connection.execute("delete from public.office_members where user_id = %s", [somebody.user_id])
-
-
-@pytest.fixture
-async def api(party: Party) -> AsyncIterator[Api]:
-    stop = Stop()
-    with ApiServer.open(StateFolder(party.hub.state_dir), Listener(), time.monotonic, keep_s=KEEP_S) as server:
-        running = asyncio.create_task(server.run(party.operator.link, stop))
-        yield Api(server.url, stop, party)
-        stop.set()
-        async with asyncio.timeout(SOON_S):
-            await running
-
-
-@pytest.fixture
-async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    async with api.client() as client:
-        yield client
-
-
-def refused(response: httpx.Response) -> tuple[int, str]:
-    """Status and code; the rest of the envelope is as it must be."""
-    body = response.json()
-    assert set(body) == {"error", "message", "request_id"}, body
-    return response.status_code, body["error"]
-
-
-Agent = Callable[[AgentCommand], Awaitable[object]]
-
-
-async def while_the_agent(api: Api, does: Agent, asking: Awaitable[httpx.Response]) -> httpx.Response:
-    """The answer to a request during which the agent does this with the one command that comes."""
-    waiting = asyncio.ensure_future(asking)
-    await does(await api.party.claim_when_there())
-    return await waiting
-
-
-def completing(party: Party, output: str) -> Agent:
-    async def complete(command: AgentCommand) -> None:
-        await party.accept(command)
-        await party.complete(command, output)
-
-    return complete
 
 
 # Sessions
@@ -410,108 +323,6 @@ async def test_a_cli_that_is_paused_is_seen_refused_and_let_start_again(api: Api
     reset = {"host_id": str(api.party.host_id), "profile": "shell"}
     assert (await client.post(f"{api.office}/breakers/reset", json=reset)).json()["state"] == "closed"
     assert (await client.post(f"{api.office}/sessions", json={"profile": "shell"})).status_code == 202
-
-
-# Events
-
-
-@dataclass
-class Heard:
-    name: str
-    data: Any
-    id: str | None
-
-
-async def heard(response: httpx.Response) -> AsyncIterator[Heard]:
-    """The events of a stream, read as a browser reads them."""
-    fields: dict[str, str] = {}
-    async for line in response.aiter_lines():
-        if line:
-            name, _, value = line.partition(": ")
-            fields[name] = value
-        elif "event" in fields:
-            yield Heard(fields["event"], json.loads(fields["data"]), fields.get("id"))
-            fields = {}
-
-
-@asynccontextmanager
-async def listening_to(
-    client: httpx.AsyncClient, path: str, last: str | None = None
-) -> AsyncIterator[AsyncIterator[Heard]]:
-    headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last} if last else {})}
-    async with client.stream("GET", path, headers=headers) as response:
-        assert response.status_code == 200
-        assert response.headers["content-type"].startswith("text/event-stream")
-        yield heard(response)
-
-
-async def until(events: AsyncIterator[Heard], wanted: Callable[[Heard], bool]) -> Heard:
-    async with asyncio.timeout(SOON_S):
-        async for event in events:
-            if wanted(event):
-                return event
-    raise AssertionError("the stream has ended")
-
-
-async def test_sessions_ends_of_commands_and_jobs_are_told_as_they_change(api: Api, client: httpx.AsyncClient) -> None:
-    async with listening_to(client, f"{api.office}/events") as events:
-        opened = await until(events, lambda event: event.name == "open")
-        assert opened.id == str(opened.data["version"])
-        session_id = await api.party.new_session()
-        told = await until(events, lambda event: event.name == "session" and event.data["status"] == "ready")
-        assert told.data["session_id"] == str(session_id)
-        added = await client.post(f"{api.office}/jobs", json=JOB)
-        told = await until(events, lambda event: event.name == "job")
-        assert (told.data, told.id) == (added.json(), str(added.json()["version"]))
-        sent = await client.post(f"{api.office}/sessions/{session_id}/prompt", json={"prompt": "secret"})
-        command = await api.party.claim_one()
-        await completing(api.party, "out")(command)
-        told = await until(events, lambda event: event.name == "command" and event.data["id"] == str(command.id))
-        assert (told.data["id"], told.data["status"]) == (sent.json()["command"]["id"], "completed")
-        assert "secret" not in json.dumps(told.data)
-
-
-async def test_who_comes_back_is_told_what_happened_meanwhile(api: Api, client: httpx.AsyncClient) -> None:
-    await api.party.new_session()
-    async with listening_to(client, f"{api.office}/events") as events:
-        last = (await until(events, lambda event: event.name == "session")).id
-    job = (await client.post(f"{api.office}/jobs", json=JOB)).json()
-    async with listening_to(client, f"{api.office}/events", last) as events:
-        assert (await until(events, lambda event: event.name == "job")).data == job
-
-
-async def test_a_stream_ends_for_who_is_expelled(api: Api) -> None:
-    viewer = api.member("viewer")
-    async with api.client(viewer) as client, listening_to(client, f"{api.office}/events") as events:
-        await until(events, lambda event: event.name == "open")
-        api.expel(viewer)
-        last = await until(events, lambda event: event.name == "error")
-        assert last.data["error"] == "not_found"
-        assert [event async for event in events] == []
-
-
-async def test_an_id_that_no_event_had_is_422(api: Api, client: httpx.AsyncClient) -> None:
-    session_id = await api.party.new_session()
-    for path in (f"{api.office}/events", f"{api.office}/sessions/{session_id}/output"):
-        answer = await client.get(path, headers={"Accept": "text/event-stream", "Last-Event-ID": "soon"})
-        assert refused(answer) == (422, "invalid_payload")
-
-
-# The server's end, and the hub's
-
-
-async def test_a_stop_ends_waits_and_streams_at_once(api: Api, client: httpx.AsyncClient) -> None:
-    session_id = await api.party.new_session()
-    asking = asyncio.ensure_future(
-        client.post(f"{api.office}/sessions/{session_id}/prompt", json={"prompt": "x"}, params={"wait": 60})
-    )
-    command = await api.party.claim_when_there()
-    async with listening_to(client, f"{api.office}/events") as events:
-        await until(events, lambda event: event.name == "open")
-        api.stop.set()
-        assert [event.name async for event in events if event.name == "error"] == []
-    answer = await asking
-    assert (answer.status_code, answer.json()["command"]["id"]) == (202, str(command.id))
 
 
 async def test_a_hub_that_is_away_is_503_and_says_when_to_come_back(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

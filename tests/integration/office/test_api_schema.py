@@ -109,6 +109,8 @@ async def _act(party: Party) -> None:
             await change.next(1.0)
 
 
+# The server's own chance, in its thread, is taken for that of a strategy.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module:hypothesis.errors.HypothesisDeprecationWarning")
 @SCHEMA.parametrize()
 @settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 def test_every_answer_is_one_that_the_document_has(case: schemathesis.Case[Any], target: Target) -> None:

@@ -205,7 +205,9 @@ async def test_filters_and_order_become_rest_parameters() -> None:
     office = Office(httpx.Response(200, json=[{"id": "a"}]))
     requests = await office.open()
     rows = await requests.select(
-        "t", filters=[eq("name", "a b&c"), among("id", ['x"y', "z"]), is_null("deleted_at")], order=["created_at", "id"]
+        "t",
+        filters=[eq("name", "a b&c"), among("id", ['x"y', "z"]), is_null("deleted_at")],
+        order=["-created_at", "id"],
     )
     assert rows == [{"id": "a"}]
     assert query(office.requests[0]) == {
@@ -213,7 +215,7 @@ async def test_filters_and_order_become_rest_parameters() -> None:
         "name": ["eq.a b&c"],
         "id": ['in.("x\\"y","z")'],
         "deleted_at": ["is.null"],
-        "order": ["created_at.asc,id.asc"],
+        "order": ["created_at.desc,id.asc"],
         "limit": ["1000"],
     }
     await requests.close()
