@@ -456,7 +456,7 @@ begin
         v_why := 'cold start: ' || semo.why_no_spare(v_job, p_profile, v_pool.spare_max_age_ms);
     else
         v_error := 'pool_exhausted';
-        v_why := coalesce(semo.make_room(p_office_id),
+        v_why := coalesce(semo.make_room(v_job, p_profile),
             format('waits: %s of %s cold sessions are in use', v_used, v_pool.max_cold_sessions));
     end if;
     update public.job_attempts a set session_id = v_session_id
@@ -470,20 +470,24 @@ begin
         'error', v_error, 'reason', v_why);
 end $$;
 
--- At the cap, an idle session of another role stands in the way: the one that rests longest is ended, one at a time.
+-- At the cap, an idle session of another kind stands in the way: the one that rests longest is ended, one at a time. Not
+-- one that the job may take: it was given back at this moment, and is found by the next look.
 -- Why the caller still waits; null: nothing can be ended.
-create function semo.make_room(p_office_id uuid) returns text
+create function semo.make_room(p_job public.job_queue, p_profile text) returns text
 language plpgsql security definer set search_path = '' as $$
 declare
     v_idle public.agent_sessions;
     v_ending text;
 begin
-    select (p.session).role into v_ending from semo.pool_sessions(p_office_id) p
+    select (p.session).role into v_ending from semo.pool_sessions(p_job.office_id) p
     where p.surplus and semo.is_ending((p.session).session_id) limit 1;
     if v_ending is null then
-        select (p.session).* into v_idle from semo.pool_sessions(p_office_id) p
+        select (p.session).* into v_idle from semo.pool_sessions(p_job.office_id) p
         where p.surplus and (p.session).status = 'ready' and (p.session).active_turn_command_id is null
           and not semo.has_waiting((p.session).session_id) and semo.host_is_there((p.session).host_id)
+          and ((p.session).role <> p_job.role or (p.session).profile <> p_profile
+               or exists (select 1 from public.job_attempts a
+                          where a.session_id = (p.session).session_id and a.job_id = p_job.id and a.round = p_job.round))
         order by (p.session).last_activity_at limit 1;
         if v_idle.session_id is not null
            and semo.end_pool_session(v_idle, 'reap', format('ended an idle %s session: a job of another kind waited', v_idle.role)) then
@@ -804,7 +808,7 @@ revoke all on function semo.open_pool(), semo.hint_decision(), semo.guard_pool_s
     semo.pool_sessions(uuid), semo.pool_reserved(uuid, uuid), semo.pool_used(uuid, uuid),
     semo.end_pool_session(public.agent_sessions, text, text), semo.enter_pool(), semo.is_said(public.agent_commands), semo.give_back(uuid, uuid),
     semo.leave_attempt(), semo.leave_spares(), semo.note_spare_start(), semo.forgive_absence(),
-    semo.why_no_spare(public.job_queue, text, bigint), semo.make_room(uuid),
+    semo.why_no_spare(public.job_queue, text, bigint), semo.make_room(public.job_queue, text),
     semo.fill_spares(public.pool_spares, public.pool_settings), semo.make_spare(public.pool_spares, integer), semo.pool_roles(uuid)
     from public, anon, authenticated, service_role;
 

@@ -17,12 +17,13 @@ from hypothesis.stateful import (
     initialize,
     invariant,
     multiple,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
 from psycopg.rows import DictRow
 
-from semo_office.breaker import FAILURES, CircuitBreaker, CircuitBreakerConfig
+from semo_office.breaker import FAILURES, CircuitBreaker, CircuitBreakerConfig, CircuitState
 from semo_office.errors import CommandError, ErrorCode
 from tests.integration.sql.office import SqlOffice
 
@@ -76,6 +77,7 @@ class BothBreakers(RuleBasedStateMachine):
         assert start.task.exception() is not None
         self.office.complete(start.command, success=False, p_error=code, p_message="no")
 
+    @precondition(lambda self: self.breaker.state is CircuitState.OPEN)
     @rule(seconds=st.sampled_from([30, 60]))
     def pass_time(self, seconds: int) -> None:
         self.now += seconds

@@ -120,6 +120,16 @@ def test_at_the_cap_an_idle_session_of_another_role_makes_room(pool: SqlPool) ->
     assert pool.server.ask_for_session(waiting)["create"]
 
 
+def test_an_idle_session_that_is_just_being_given_back_is_not_ended_but_taken_by_the_next_look(pool: SqlPool) -> None:
+    pool.want(cap=1)
+    session, attempt = pool.new_session(), pool.server.begin(pool.add())
+    with pool.office.superuser.transaction():
+        pool.office.superuser.execute("select 1 from agent_sessions where session_id = %s for no key update", [session])
+        assert pool.server.ask_for_session(attempt)["session_id"] is None
+    assert pool.reasons("reap") == []
+    assert pool.server.acquire(attempt) == session
+
+
 def test_a_dead_hosts_spare_is_not_handed_out_and_its_sessions_do_not_count(pool: SqlPool) -> None:
     pool.want(cap=1, BE=1)
     [spare] = pool.filled()
