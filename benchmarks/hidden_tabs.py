@@ -37,7 +37,7 @@ class Reading:
 
     def line(self) -> str:
         asked = "" if self.asked is None else f"   {self.asked:5.0f} screens/s"
-        cost = f"reader {self.reader:5.2f} %, iTerm2's server {self.terminal:5.2f} % of a core"
+        cost = f"reader {self.reader:5.2f} %, terminal {self.terminal:5.2f} % of a core"
         return f"  {self.way:<44} p50 {self.times.p50:7.1f} ms   p99 {self.times.p99:7.1f} ms   {cost}{asked}"
 
 
