@@ -1,6 +1,5 @@
 """The way from the board to its offices: jobs and attempts as they change, pool and breakers as they stand."""
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from functools import partial
@@ -21,6 +20,7 @@ from semo_office.pool import SessionPoolManager
 READ_AGAIN_S: Final = 30.0
 AT_MOST_EVERY_S: Final = 1.0
 RETRY_S: Final = 2.0
+STANDING_ON: Final = ("agent_sessions", "circuit_breakers", "pool_decisions", "pool_settings", "pool_spares")
 
 Start = Callable[[Coroutine[Any, Any, None], str], None]
 
@@ -36,21 +36,12 @@ class BoardFeed:
         self._breakers = BreakerStore(link)
         self._pool = SessionPoolManager(link)
         self._offices = OfficeStore(link)
-        self._stale: dict[UUID, asyncio.Event] = {}
 
     def follow(self, office_id: UUID) -> None:
         """Tell this office's jobs, pool and breakers from now on."""
-        self._stale[office_id] = asyncio.Event()
         self._start(self._follow_jobs(office_id), f"jobs of {office_id}")
         self._start(self._follow_attempts(office_id), f"attempts of {office_id}")
-        self._start(self._read_again(office_id), f"pool and breakers of {office_id}")
-        for table, key in (("circuit_breakers", "host_id"), ("pool_decisions", "id")):
-            self._start(self._watch(office_id, table, key), f"{table} of {office_id}")
-
-    def look(self, office_id: UUID) -> None:
-        """Something may have changed that pool and breakers hang on."""
-        if (stale := self._stale.get(office_id)) is not None:
-            stale.set()
+        self._start(self._follow_standing(office_id), f"pool and breakers of {office_id}")
 
     async def perform(self, order: BoardOrder) -> None:
         """What was refused is told in a sentence."""
@@ -69,7 +60,6 @@ class BoardFeed:
                 await self._jobs.review_job(job_id, "done" if done else "failed")
             case ResetBreaker(office_id, host_id, profile):
                 await self._breakers.reset(office_id, host_id, profile)
-                self.look(office_id)
 
     async def _follow_jobs(self, office_id: UUID) -> None:
         rows = self._link.watch("job_queue", office_id=office_id, key="id", filters=[eq("office_id", office_id)])
@@ -83,24 +73,17 @@ class BoardFeed:
             async for row in rows:
                 self._tell(partial(news.see_attempt, attempt=JobAttempt.model_validate(row)))
 
-    async def _watch(self, office_id: UUID, table: str, key: str) -> None:
-        rows = self._link.watch(table, office_id=office_id, key=key)
-        async with aclosing(rows):
-            async for _ in rows:
-                self.look(office_id)
-
-    async def _read_again(self, office_id: UUID) -> None:
-        """At every change, but not more often than an eye can follow."""
-        stale = self._stale[office_id]
-        while True:
-            stale.clear()
-            try:
-                await self._read(office_id)
-            except LinkError:
-                await self._link.timing.sleep(RETRY_S)
-            else:
-                await self._link.timing.rings(stale, READ_AGAIN_S)
-            await self._link.timing.sleep(AT_MOST_EVERY_S)
+    async def _follow_standing(self, office_id: UUID) -> None:
+        """Read at every change of what pool and breakers hang on, but not more often than an eye can follow."""
+        async with self._link.expect(office_id, *((table, None) for table in STANDING_ON)) as change:
+            while True:
+                try:
+                    await self._read(office_id)
+                except LinkError:
+                    await self._link.timing.sleep(RETRY_S)
+                    continue
+                await self._link.timing.sleep(AT_MOST_EVERY_S)
+                await change.next(READ_AGAIN_S)
 
     async def _read(self, office_id: UUID) -> None:
         hosts = await self._offices.hosts(office_id)

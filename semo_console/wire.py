@@ -217,7 +217,6 @@ class OfficeWire:
         session = SessionInfo.model_validate(row)
         self._feed.belongs(session.session_id, session.office_id)
         self._tell(partial(news.see_session, session=session))
-        self._board.look(session.office_id)
 
     def _tell_when_loaded(self) -> None:
         if not self._unread and not self._loaded:

@@ -18,7 +18,8 @@ from semo_office.pool import SessionPoolManager
 from semo_office.stopping import Stop, Tasks, rings
 from semo_office.upkeep import Upkeep
 
-JOBS_AT_ONCE: Final = 4
+JOBS_AT_ONCE: Final = 24
+"""Also what waits for a session, for a breaker or for an answer is one: the pool says how many really work."""
 POLL_LIVE_S: Final = 15.0
 POLL_BLIND_S: Final = 2.0
 SETTLE_S: Final = 5.0

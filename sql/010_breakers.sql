@@ -70,7 +70,8 @@ create trigger hint after insert or update on public.circuit_breakers for each r
 
 -- Admission ---------------------------------------------------------------------------------------
 
--- A probe whose command is overdue is one that nobody has yet come to end: it holds no place.
+-- A probe whose command is overdue is one that nobody has yet come to end: it holds no place. A turn that goes on for as
+-- long as a pause lasts holds none either: it may take an hour, and others need not wait for its end.
 create function semo.probes_out(p_breaker public.circuit_breakers) returns integer
 language sql security definer set search_path = '' as $$
     select count(*)::integer
@@ -82,6 +83,8 @@ language sql security definer set search_path = '' as $$
       and case c.status
           when 'pending' then coalesce(c.start_by >= clock_timestamp(), true)
           when 'processing' then coalesce(l.expires_at, '-infinity') >= clock_timestamp() - interval '10 minutes'
+              and not (c.stage = 'accepted'
+                       and c.updated_at < clock_timestamp() - make_interval(secs => p_breaker.reset_timeout_ms / 1000.0))
           else false
       end
 $$;

@@ -422,6 +422,17 @@ begin
     end if;
     select * into strict v_job from public.job_queue j where j.id = v_attempt.job_id;
     v_pool := semo.lock_pool(p_office_id);
+    -- The attempts of an office ask again and again, in no order: the most urgent that waits has the next session.
+    if exists (
+        select 1 from public.job_attempts a join public.job_queue j on j.id = a.job_id
+        where a.office_id = p_office_id and a.status = 'running' and a.session_id is null and a.id <> p_attempt_id
+          and (j.role, j.profile, j.created_by) = (v_job.role, p_profile, v_job.created_by)
+          and (j.priority, j.created_at, j.id) < (v_job.priority, v_job.created_at, v_job.id)
+    ) then
+        v_why := format('waits: a more urgent %s job comes first', v_job.role);
+        perform semo.decide(p_office_id, v_job.role, 'wait', v_why, null, p_attempt_id);
+        return jsonb_build_object('session_id', null, 'create', false, 'error', 'pool_exhausted', 'reason', v_why);
+    end if;
     select s.session_id into v_session_id
     from public.agent_sessions s
     where s.office_id = p_office_id and s.role = v_job.role and s.profile = p_profile

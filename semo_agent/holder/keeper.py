@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from semo_agent.holder.feed import HeldFeed
 from semo_agent.holder.protocol import Header, RequestError
 from semo_agent.holder.spawn import Spawned, read_failure, spawn
-from semo_agent.holder.tab import UNATTENDED, WINDOW, HeldTab
+from semo_agent.holder.tab import UNATTENDED, HeldTab
 from semo_agent.holder.timers import Timers
 from semo_agent.holder.viewed import VIEWER_LOST, ViewedTab
 
@@ -234,7 +234,7 @@ class TabKeeper:
 
     def _settle(self, tab: HeldTab, seen: int) -> None:
         """Finish an ended tab whose terminal somebody keeps open, once nothing more comes."""
-        waits_for_client = self._attended(tab) and len(tab.output) >= WINDOW
+        waits_for_client = not tab.takes_output(self._attended(tab))
         if seen == tab.output.end and not waits_for_client:
             self._finish(tab)
         elif not tab.finished:

@@ -3,7 +3,7 @@
 from semo_agent.holder.protocol import Header
 from semo_agent.holder.tab import HeldTab, Resized
 
-VIEWER_LOST = "what showed it has ended"
+VIEWER_LOST = "its tab was restarted or killed"
 _BEHIND = 256 * 1024
 """Bytes not yet shown at which the program waits, so that a Ctrl-C in the window is not hidden behind a flood."""
 

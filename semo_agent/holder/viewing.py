@@ -49,7 +49,7 @@ class Viewing:
         """Forget what a client wanted that is gone, fail what a viewer was starting, end what it showed."""
         for tab_id, wanted in list(self._expected.items()):
             if wanted.viewer == connection.number:
-                wanted.reply({"error": "What was to show the program has ended.", "kind": "launch"})
+                wanted.reply({"error": "Its tab was closed while it started.", "kind": "launch"})
             if connection.number in (wanted.client, wanted.viewer):
                 del self._expected[tab_id]
         for attachment in connection.attachments.values():

@@ -97,8 +97,14 @@ class ITerm2Connection:
     async def connect(self) -> None:
         """Be connected. Raises `ITerm2Unavailable`, `TerminalTimeout`."""
         async with self._connecting:
-            if self._channel is None or not self._channel.is_open:
+            if not self._is_connected:
+                await self.close()
                 await self._open()
+
+    @property
+    def _is_connected(self) -> bool:
+        dispatches = self._dispatching is not None and not self._dispatching.done()
+        return dispatches and self._channel is not None and self._channel.is_open
 
     async def call(self, work: Work) -> ServerOriginatedMessage:
         """Do one request; the reply. It may have been done though this raises.

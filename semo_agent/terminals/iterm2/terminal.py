@@ -6,7 +6,8 @@ or resizes. It takes text, not bytes, and does not say when the program has read
 starts the program on a PTY, hands that to the holder and shows what it prints. Output, marks, input, exit status and
 restart are thereby exactly those of the other terminals, also while the API is down. The API is asked for what is
 iTerm2's: tabs, their tags and sizes. What a person types, and the answers to what programs ask their terminal, come
-by the viewer; the size of the window is the size of the program.
+by the viewer; the size of the window is the size of the program. A tab that SEMO did not open has no PTY of ours, and
+is none of SEMO's sessions: reading it by the API, with gaps, would be another kind of session.
 """
 
 import asyncio
@@ -73,6 +74,14 @@ class ITerm2Terminal(HeldTerminal):
     async def see_usable(self) -> None:
         await self._connection.connect()
 
+    async def open(self, spec: LaunchSpec) -> TabInfo:
+        info = await super().open(spec)
+        if info.size != spec.size and await self._is_alone(info.tab_id):
+            # A window that was made for it, and that iTerm2 gave another size.
+            with contextlib.suppress(TerminalError):
+                await self.resize(info.tab_id, spec.size)
+        return self._stream(info.tab_id).described
+
     async def resize(self, tab_id: str, size: Size) -> None:
         stream = self._stream(tab_id)
         if not stream.exited.is_set():
@@ -88,7 +97,7 @@ class ITerm2Terminal(HeldTerminal):
 
     # The names of the specification
 
-    create_tab = HeldTerminal.open
+    create_tab = open  # noqa: A003 - the method above is meant
     send_text = HeldTerminal.paste
     send_keystrokes = HeldTerminal.press
     get_output = HeldTerminal.text_between
@@ -134,14 +143,6 @@ class ITerm2Terminal(HeldTerminal):
         except TerminalTimeout as err:
             raise TerminalTimeout(f"The program did not start in iTerm2. {await self._shown_in(session)}") from err
         return described
-
-    async def open(self, spec: LaunchSpec) -> TabInfo:
-        info = await super().open(spec)
-        if info.size != spec.size and await self._is_alone(info.tab_id):
-            # A window that was made for it, and that iTerm2 gave another size.
-            with contextlib.suppress(TerminalError):
-                await self.resize(info.tab_id, spec.size)
-        return self._stream(info.tab_id).described
 
     async def _undo(self, client: HolderClient, tab_id: str) -> None:
         with contextlib.suppress(TerminalError):

@@ -17,9 +17,9 @@ import sys
 import termios
 import time
 import tty
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from semo_agent.holder.protocol import VERSION, Header, RequestError
 from semo_agent.holder.spawn import Spawned, read_failure, spawn
@@ -43,6 +43,14 @@ _IGNORED: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU
 
 
 def main(path: str, tab_id: str) -> NoReturn:
+    # Before anything else: what a person types already is for the program.
+    with _raw_terminal():
+        status = _view(path, tab_id)
+    os._exit(status)
+
+
+def _view(path: str, tab_id: str) -> int:
+    """Start the program and show it to its end; its exit status, as a shell tells it."""
     parent = os.getppid()
     wakeup = _listen_to_signals()
     with socket.socket(socket.AF_UNIX) as sock:
@@ -53,12 +61,13 @@ def main(path: str, tab_id: str) -> NoReturn:
             child = _start(holder, tab_id)
         except (OSError, RequestError) as err:
             _say(f"SEMO has no session for this tab ({err}); open a new one with `semo` and close this tab.")
-            sys.exit(1)
+            return 1
         except KeyError as err:
             _say(f"SEMO's holder of the terminals is another version: it sent no {err}.")
-            sys.exit(1)
+            return 1
         sock.setblocking(False)
-        _end_like(_Viewer(holder, tab_id, child.pid, parent, wakeup).run())
+        status = _Viewer(holder, tab_id, child.pid, parent, wakeup).run()
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
 def _start(holder: HolderLink, tab_id: str) -> Spawned:
@@ -118,7 +127,6 @@ class _Viewer:
 
     def run(self) -> int:
         """The wait status of the program."""
-        before = _make_raw()
         try:
             # A change of size while it started was told to nobody, and output may have come with the last reply.
             self._tell_size()
@@ -128,8 +136,6 @@ class _Viewer:
         except (EOFError, OSError):
             # The holder died, and with it the master of the PTY.
             self._end_program()
-        finally:
-            _restore(before)
         return self.status or 0
 
     def _step(self) -> None:
@@ -266,33 +272,26 @@ def _size() -> tuple[int, int]:
     return max(cols, 1), max(rows, 1)
 
 
-def _make_raw() -> list[Any] | None:
-    """Pass every key on as it is; what the terminal was set to before."""
-    try:
+@contextlib.contextmanager
+def _raw_terminal() -> Iterator[None]:
+    """Pass every key on as it is; what was typed before is kept. A terminal that is hung up has no settings."""
+    before = None
+    with contextlib.suppress(termios.error):
         before = termios.tcgetattr(_IN)
-        tty.setraw(_IN)
-    except termios.error:
-        return None
+        tty.setraw(_IN, termios.TCSANOW)
     for descriptor in (_IN, _OUT):
         os.set_blocking(descriptor, False)
-    return before
-
-
-def _restore(before: list[Any] | None) -> None:
-    with contextlib.suppress(termios.error, OSError):
-        os.set_blocking(_OUT, True)
-        if before is not None:
-            termios.tcsetattr(_IN, termios.TCSANOW, before)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(termios.error):
+            if before is not None:
+                termios.tcsetattr(_IN, termios.TCSANOW, before)
 
 
 def _say(sentence: str) -> None:
     with contextlib.suppress(OSError):
         os.write(_OUT, f"{sentence}\r\n".encode())
-
-
-def _end_like(status: int) -> NoReturn:
-    """End with the program's exit status, as a shell tells that of a signal."""
-    os._exit(128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from semo_console.login_service import LoginService
 from semo_console.processes import Processes
 from semo_office.locations import CONFIG_VARIABLE, StateFolder
 
-_KEPT: Final = ("PATH", "LANG", CONFIG_VARIABLE, "SEMO_SUPABASE_URL", "SEMO_SUPABASE_KEY", "IT2_SUITE", "IT2_APP_PATH")
+_KEPT: Final = ("PATH", "LANG", CONFIG_VARIABLE, "SEMO_SUPABASE_URL", "SEMO_SUPABASE_KEY", "IT2_SUITE")
 """Of this environment; SEMO_SUPABASE_KEY is the publishable one, which is in every client."""
 _SECRET_KEY: Final = "sb_secret_"  # noqa: S105 - how such a key begins
 

@@ -390,6 +390,18 @@ def test_a_session_that_starts_does_not_prove_that_turns_work_again_and_a_turn_d
     assert state(jobs.office) == ("closed", 0)
 
 
+def test_a_turn_that_outlasts_the_pause_gives_the_place_of_the_probe_back(jobs: SqlJobs) -> None:
+    for _ in range(3):
+        end_turn(jobs, begin_turn(jobs), RATE_LIMIT)
+    let_time_pass(jobs.office)
+    _, prompt = begin_turn(jobs)
+    jobs.office.report(prompt, "accepted")
+    with refused("breaker_open"):
+        begin(jobs.office)
+    jobs.office.superuser.execute("update circuit_breakers set reset_timeout_ms = 1")
+    begin(jobs.office)
+
+
 def test_a_prompt_of_a_job_waits_while_it_is_open_and_finds_its_attempt_as_before(jobs: SqlJobs) -> None:
     attempt, session = jobs.server.begin(jobs.add()), uuid4()
     jobs.server.acquire(attempt, session)

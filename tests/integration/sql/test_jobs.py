@@ -442,7 +442,8 @@ def test_attempts_that_look_for_a_session_at_the_same_moment_never_take_the_same
     jobs.new_session()
     for _ in range(20):
         one, two = jobs.server.begin(jobs.add()), jobs.server.begin(jobs.add())
-        together(partial(jobs.server.acquire, one), partial(same_term.acquire, two))
+        # The less urgent of them may be told to wait.
+        together(partial(jobs.server.acquire, one), partial(same_term.ask_for_session, two))
         assert jobs.server.acquire(one) != jobs.server.acquire(two)
         jobs.server.finish(one)
         jobs.server.finish(two)

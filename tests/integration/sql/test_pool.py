@@ -90,6 +90,21 @@ def test_at_the_cap_a_job_waits_and_is_told_why_once(pool: SqlPool) -> None:
     assert pool.server.acquire(waiting) == session
 
 
+def test_of_jobs_that_wait_the_most_urgent_has_the_next_session_whoever_asks_first(pool: SqlPool) -> None:
+    pool.want(cap=1)
+    working, session = pool.started()
+    late, urgent = pool.server.begin(pool.add("late")), pool.server.begin(pool.add("urgent", p_priority=1))
+    pool.server.ask_for_session(urgent)
+    pool.prompt_and_finish(working, session)
+    assert pool.server.ask_for_session(late)["reason"] == "waits: a more urgent BE job comes first"
+    assert pool.server.acquire(urgent) == session
+
+
+def test_a_job_of_another_role_does_not_wait_for_a_more_urgent_one(pool: SqlPool) -> None:
+    pool.server.begin(pool.add("urgent", p_priority=1))
+    assert pool.server.ask_for_session(pool.server.begin(pool.add("other", p_role="FE")))["create"]
+
+
 def test_a_session_that_is_about_to_be_made_counts_to_the_cap(pool: SqlPool) -> None:
     pool.want(cap=1)
     one, two = pool.server.begin(pool.add()), pool.server.begin(pool.add())

@@ -19,7 +19,8 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def iterm2() -> Iterator[RunningITerm2]:
-    with RunningITerm2.start() as running:
+    # Of a protocol that tells which tab is selected.
+    with RunningITerm2.start("--protocol", "1.18") as running:
         yield running
 
 

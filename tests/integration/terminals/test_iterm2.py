@@ -16,7 +16,8 @@ from iterm2 import rpc
 from semo_agent.errors import LaunchFailed, TerminalTimeout
 from semo_agent.holder.place import socket_path
 from semo_agent.holder.protocol import VERSION
-from semo_agent.terminals.base import ExitStatus, Key, LaunchSpec, Size
+from semo_agent.holder.viewed import VIEWER_LOST
+from semo_agent.terminals.base import ExitStatus, Key, LaunchSpec, Position, Size
 from semo_agent.terminals.choice import TerminalChoice, choose_terminal
 from semo_agent.terminals.iterm2 import terminal as module
 from semo_agent.terminals.iterm2.link import HolderLink
@@ -132,7 +133,7 @@ async def test_a_session_that_is_restarted_by_hand_ends_and_its_tab_can_be_close
     tab = await agent.open("cat")
     before = await session_of(kit)
     await kit.by_hand("restart_session", session=before)
-    assert (await agent.exited(tab)).reason == TAB_CLOSED
+    assert await agent.exited(tab) == ExitStatus(reason=VIEWER_LOST)
     after = await session_of(kit)
     assert after != before
     await until_iterm2_shows(kit, after, "SEMO has no session for this tab")
@@ -222,15 +223,23 @@ os.read(0, 1)
     await agent.shows(tab, "answered " + b"\x1b[1;1R".hex())
 
 
-async def test_our_tabs_share_a_window_and_take_no_focus(agent: Watched, kit: ITerm2Kit) -> None:
-    for number in range(3):
-        await agent.open("cat", tag=str(number))
+async def test_our_tabs_share_a_window_and_another_one_is_not_selected(agent: Watched, kit: ITerm2Kit) -> None:
     assert isinstance(agent.terminal, ITerm2Terminal)
-    windows = await agent.terminal._tabs.windows()
-    ours = [windows[session] for session in await kit.sessions()]
-    assert len(ours) == 3
-    assert len(set(ours)) == 1
-    assert await kit.by_hand("sessions") != await kit.sessions()
+    api = agent.terminal._connection
+
+    async def our_window() -> tuple[int, str]:
+        """How many tabs it has, and which one is selected."""
+        listed = (await api.call(rpc.async_list_sessions)).list_sessions_response.windows
+        ours = set(await kit.sessions())
+        [window] = [window for window in listed if ours & {tab.active_session_id for tab in window.tabs}]
+        return len(window.tabs), window.selected_tab_id
+
+    await agent.open("cat", tag="0")
+    _, selected = await our_window()
+    for number in (1, 2):
+        await agent.open("cat", tag=str(number))
+    assert selected
+    assert await our_window() == (3, selected)
 
 
 async def test_a_tab_that_was_not_tagged_in_time_is_known_by_its_id(kit: ITerm2Kit) -> None:
@@ -286,7 +295,7 @@ async def test_a_viewer_that_is_killed_ends_its_program(agent: Watched, kit: ITe
         pid for pid, words in (await asyncio.to_thread(processes_of, kit.folder)).items() if tab.tab_id in words
     ]
     os.kill(viewer, signal.SIGKILL)
-    assert (await agent.exited(tab)).reason == "what showed it has ended"
+    assert await agent.exited(tab) == ExitStatus(reason=VIEWER_LOST)
     await until_gone(tab.pid)
 
 
@@ -317,7 +326,7 @@ async def test_a_viewer_that_dies_while_it_starts_its_program_fails_the_launch_a
         expecting = asyncio.create_task(client.request("expect", timeout=PATIENCE, **fields))
         await client.request("list")
         await asyncio.to_thread(begin_and_die)
-        with pytest.raises(LaunchFailed, match="What was to show the program has ended"):
+        with pytest.raises(LaunchFailed, match="Its tab was closed while it started"):
             await expecting
 
 
@@ -356,3 +365,18 @@ async def test_auto_stays_with_iterm2_where_a_session_lives_though_it_does_not_a
 def told_by_processes(text: str) -> set[int]:
     """The processes with a text in their words or environment."""
     return set(processes_of(Path(text)))
+
+
+async def test_the_names_of_the_specification_do_what_they_say(kit: ITerm2Kit) -> None:
+    agent = await kit.start()
+    terminal = agent.terminal
+    assert isinstance(terminal, ITerm2Terminal)
+    tab = await terminal.create_tab(LaunchSpec("t", ("cat",), "/", ENV, Size(80, 24)))
+    begin = Position(0, 0)
+    await terminal.send_text(tab.tab_id, "한글")
+    await terminal.send_keystrokes(tab.tab_id, Key.ENTER)
+    screen = await agent.shows(tab, "한글")
+    excerpt = await terminal.get_output(tab.tab_id, begin, Position(screen.epoch, screen.base + 1))
+    assert excerpt.text == "한글"
+    assert await terminal.close_tab(tab.tab_id) == ExitStatus(signal=signal.SIGHUP)
+    assert await kit.sessions() == []
