@@ -49,6 +49,8 @@ class NewJob(BaseModel):
         }
         if self.role is not None:
             texts["role"] = typeable(self.role, f"role{where}")
+        if self.name is not None:
+            texts["name"] = typeable(self.name, "name of a job")
         return {**self.model_dump(mode="json", exclude_none=True, exclude={"office_id"}), **texts}
 
 

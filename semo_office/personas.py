@@ -68,6 +68,8 @@ def _checked(fields: dict[str, JsonValue], source: str) -> PersonaText:
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise _refusal(source, f"there is no key {key!r}; a persona has name, scope and skills.") from err
+        if first["type"] == "tuple_type":
+            raise _refusal(source, f"{key} is a list, such as ['src/**'].") from err
         raise _refusal(source, f"{key}: {first['msg'][:1].lower()}{first['msg'][1:]}.") from err
 
 

@@ -153,6 +153,8 @@ def _planned(where: str, row: Mapping[str, JsonValue]) -> PlannedJob:
 def _in_words(kind: str, key: str, message: str) -> str:
     if kind == "extra_forbidden":
         return f"there is no key {key!r}; a job has {', '.join(PlannedJob.model_fields)}."
+    if kind == "tuple_type":
+        return f"{key} is a list, such as ['build']."
     if kind == "missing":
         return f"the {key} is missing."
     return f"{key}: {message[:1].lower()}{message[1:]}."

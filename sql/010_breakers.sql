@@ -281,9 +281,16 @@ returns public.circuit_breakers
 language plpgsql security definer set search_path = '' as $$
 declare
     v_breaker public.circuit_breakers := semo.operated_breaker(p_office_id, p_host_id, p_profile);
+    v_profiles text[];
 begin
     if length(p_reason) > 500 then
         perform semo.refuse('invalid_payload', 'A reason has at most 500 characters.');
+    end if;
+    -- A pause of a misspelt CLI would pause nothing.
+    select array_agg(h.name order by h.name) into v_profiles from public.host_profiles h where h.host_id = p_host_id;
+    if p_profile <> 'shell' and p_profile <> all (v_profiles) then
+        perform semo.refuse('invalid_payload', format('This host has no profile %s; there are %s.',
+            p_profile, array_to_string(v_profiles, ', ')));
     end if;
     update public.circuit_breakers b set
         state = 'open', manual = true, opened_at = clock_timestamp(), retry_at = null,

@@ -167,6 +167,19 @@ end $$;
 create trigger guard_archived before insert on public.agent_commands
     for each row execute function semo.guard_archived();
 
+-- Nor does it make spares, and none are wanted of a CLI that nobody here can start.
+create function semo.guard_spares() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+    if new.warm_pool_size > 0 then
+        perform semo.require_open(new.office_id);
+        perform semo.check_profile(new.office_id, new.profile);
+    end if;
+    return new;
+end $$;
+create trigger guard_spares before insert or update of warm_pool_size, profile on public.pool_spares
+    for each row execute function semo.guard_spares();
+
 create function semo.because_of(p_cause public.job_queue) returns text
 language sql immutable set search_path = '' as $$
     select format('Cancelled, because %s %s.', semo.job_name(p_cause),
@@ -273,6 +286,9 @@ begin
     if coalesce(length(v_role), 0) not between 1 and 40
        or btrim(coalesce(p_job ->> 'title', ''), E' \t\r\n') = '' or length(p_job ->> 'title') > 200 then
         perform semo.refuse('invalid_payload', p_where || 'A job needs a role of 1 to 40 characters and a title of 1 to 200.');
+    end if;
+    if v_role ~ '[[:cntrl:]]' or p_job ->> 'title' ~ '[[:cntrl:]]' then
+        perform semo.refuse('invalid_payload', p_where || 'Role and title of a job are one line each, without control characters.');
     end if;
     if btrim(coalesce(v_description, ''), E' \t\r\n') = '' then
         perform semo.refuse('invalid_payload', p_where || 'The description is empty.');
@@ -605,8 +621,8 @@ begin
     if not semo.can_administer(p_office_id) then
         perform semo.refuse('forbidden', 'Only an admin of the office can say how a role works.');
     end if;
-    if coalesce(length(p_role), 0) not between 1 and 40 then
-        perform semo.refuse('invalid_payload', 'A role has 1 to 40 characters.');
+    if coalesce(length(p_role), 0) not between 1 and 40 or p_role ~ '[[:cntrl:]]' then
+        perform semo.refuse('invalid_payload', 'A role has 1 to 40 characters on one line.');
     end if;
     perform semo.lock_jobs(p_office_id);
     delete from public.agent_personas p where p.office_id = p_office_id and p.role = p_role and p.is_default;
@@ -629,6 +645,9 @@ begin
     if coalesce(length(p_role), 0) not between 1 and 40 or length(p_name) not between 1 and 100
        or length(p_profile) not between 1 and 40 then
         perform semo.refuse('invalid_payload', 'A member has a role of 1 to 40 characters, a name of 1 to 100 and a profile of 1 to 40.');
+    end if;
+    if p_role ~ '[[:cntrl:]]' or p_name ~ '[[:cntrl:]]' then
+        perform semo.refuse('invalid_payload', 'Role and name of a member are one line each, without control characters.');
     end if;
     perform semo.check_profile(p_office_id, p_profile);
     perform semo.lock_jobs(p_office_id);
@@ -807,7 +826,7 @@ end $$;
 
 revoke all on function semo.lock_jobs(uuid), semo.operated_job_alone(uuid), semo.require_open(uuid),
     semo.job_name(public.job_queue), semo.check_profile(uuid, text, text), semo.settle_agent(uuid), semo.settle_agent_of_session(),
-    semo.seat_agent(), semo.guard_archived(), semo.cancel_dependents(public.job_queue),
+    semo.seat_agent(), semo.guard_archived(), semo.guard_spares(), semo.cancel_dependents(public.job_queue),
     semo.because_of(public.job_queue), semo.restore_dependents(public.job_queue), semo.begin_round(public.job_queue),
     semo.check_job(uuid, jsonb, uuid[], text), semo.upstream_of(jsonb), semo.refuse_circle(jsonb),
     semo.insert_job(uuid, jsonb), semo.check_persona(jsonb), semo.insert_persona(uuid, text, jsonb, boolean)

@@ -29,7 +29,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         # Typer's own code for an interruption, whichever signal it was.
         return _interrupted() if code == ExitCode.INTERRUPTED else code or ExitCode.OK
     except TyperException as error:
-        return _refuse(f"{error.format_message().rstrip('.')}. `semo --help` lists what there is.", ExitCode.USAGE)
+        return _refuse(f"{_sentence(error.format_message())} `semo --help` lists what there is.", ExitCode.USAGE)
     except Superseded as error:
         return _refuse(str(error), ExitCode.SUPERSEDED)
     except (ConsoleError, OfficeError) as error:
@@ -46,6 +46,12 @@ def _run(arguments: Sequence[str] | None) -> int:
         from semo_console.cli.crash import record_crash
 
         return _refuse(record_crash(error), ExitCode.FAILED)
+
+
+def _sentence(message: str) -> str:
+    """Typer's message without what only a programmer understands."""
+    words = message.replace(" Value error, ", " ").rstrip(".")
+    return words if words.endswith("?") else f"{words}."
 
 
 def _refuse(sentence: str, code: ExitCode) -> ExitCode:

@@ -137,7 +137,7 @@ def test_a_new_session_appears_and_is_ended_after_a_question(running: Machine, c
     eventually(lambda: made not in dict(running.live_sessions()), "the session has ended", within=30)
 
 
-def test_selection_layout_and_draft_are_there_again_and_everything_went_on(running: Machine) -> None:
+def test_r26_selection_layout_and_draft_are_there_again_and_everything_went_on(running: Machine) -> None:
     session = running.new_session(role="kept")
     with console_of(running, "console") as screen:
         screen.sees("LIVE", absent=["looking for sessions"])

@@ -91,7 +91,7 @@ def failpoints(request: pytest.FixtureRequest) -> Iterator[Failpoints]:
 
 
 @pytest.mark.parametrize("failpoint", [*NOT_BEGUN, *UNKNOWN, *ENTERED])
-def test_after_a_kill_the_prompt_is_never_typed_again(failpoints: Failpoints, failpoint: str) -> None:
+def test_r3_after_a_kill_the_prompt_is_never_typed_again(failpoints: Failpoints, failpoint: str) -> None:
     session = failpoints.session()
     command = failpoints.send_into(session, failpoint, "kill")
     failpoints.machine.up()

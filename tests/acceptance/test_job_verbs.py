@@ -41,13 +41,15 @@ CIRCLE = """
 {"name": "innocent", "role": "BE", "description": "x"}
 """
 
+TABLES = ("job_queue", "office_agents", "agent_personas", "offices", "pool_spares", "agent_sessions", "agent_commands")
+
 
 @pytest.fixture
 def unchanged(running: Machine) -> Iterator[None]:
     """Nothing half-done: no row more or less than before."""
 
     async def count(link: Link) -> list[int]:
-        return [len(await link.select(table)) for table in ("job_queue", "office_agents", "agent_personas", "offices")]
+        return [len(await link.select(table)) for table in TABLES]
 
     before = running.ask(count)
     yield
@@ -69,6 +71,9 @@ ADD = ("job", "add", "--role", "BE", "--title", "T", "--description")
             ("the role BEE", "BE, ", "team add"),
         ),
         ((*ADD, "echo", "--profile", "clade"), ("the profile clade", "shell")),
+        ((*ADD, "echo", "--turn-limit", "-1"), ("--turn-limit", "greater than or equal to 1")),
+        (("job", "add", "--role", "BE", "--title", "두\n줄", "--description", "x"), ("one line each",)),
+        (("pool", "set", "BE=1", "--profile", "clade"), ("the profile clade", "shell")),
         ((*ADD, "echo", "--agent", "Nobody"), ("Nobody of the team is called 'Nobody'", "team add")),
         (("team", "add", "--role", ""), ("role is empty",)),
         (("team", "remove", "Nobody"), ("Nobody of the team is called",)),
@@ -96,6 +101,12 @@ def test_a_plan_with_a_mistake_adds_nothing(running: Machine, plan: str, parts: 
     refused = running.semo("job", "add", "--file", "-", stdin=plan.encode())
     assert refused.refused_with(*parts)
     assert "innocent" not in refused.err
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_a_description_of_2_mb_from_standard_input_adds_nothing(running: Machine) -> None:
+    refused = running.semo(*ADD, "-", stdin="가".encode() * 700_000)
+    assert refused.refused_with("Standard input has more than 262144 bytes", "file")
 
 
 @pytest.mark.usefixtures("unchanged")
@@ -152,7 +163,7 @@ def test_an_office_is_made_shown_put_away_and_opened_again(running: Machine, tmp
     assert made.json["name"] == "웹"
     assert running.semo("office", "create", str(folder), "--json").json["id"] == made.json["id"]
     assert running.semo("office", "archive", "웹").code == 0
-    for verb in ((*ADD, "x"), ("new",)):
+    for verb in ((*ADD, "x"), ("new",), ("team", "add", "--role", "BE"), ("pool", "set", "BE=1")):
         assert running.semo(*verb, "--office", "웹").refused_with("The office 웹 is archived", "semo office restore")
     assert "웹" not in running.semo("office", "list").out
     up = running.semo("up", "--headless", "--no-server", cwd=folder)

@@ -57,7 +57,7 @@ def test_a_shell_that_exits_ends_the_session(running: Machine) -> None:
     assert running.semo("send", "--session", session_id, "echo").refused_with("has ended")
 
 
-def test_an_open_quote_asks_within_two_seconds_and_an_answer_ends_it(running: Machine) -> None:
+def test_r14_an_open_quote_asks_within_two_seconds_and_an_answer_ends_it(running: Machine) -> None:
     session_id = running.new_session()
     asked = running.semo("send", "--session", session_id, "--json", "--wait", "echo it's")
     assert asked.code == 3, asked
@@ -117,7 +117,7 @@ def test_an_answer_and_a_cancel_pass_a_waiting_prompt(running: Machine) -> None:
     assert running.result(running.outcome(waiting.command.id))["output"] == "waited"
 
 
-def test_cancel_stops_what_runs_and_leaves_the_session_ready(running: Machine) -> None:
+def test_r5_cancel_stops_what_runs_and_leaves_the_session_ready(running: Machine) -> None:
     session_id = running.new_session()
     sent = running.send(session_id, "sleep 60", wait=0)
     running.await_status(session_id, SessionStatus.EXECUTING)

@@ -103,7 +103,7 @@ def test_a_subfolder_belongs_to_the_office_of_its_parent(running: Machine) -> No
     assert running.semo("send", "--wait", "echo here", cwd=below).out == "here\n"
 
 
-def test_sessions_and_their_turns_go_on_while_semo_is_down(running: Machine) -> None:
+def test_r26_sessions_and_their_turns_go_on_while_semo_is_down(running: Machine) -> None:
     idle, busy = running.new_session(), running.new_session()
     flag = running.path / "flag"
     running.send(idle, "kept=yes")

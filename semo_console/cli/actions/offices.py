@@ -45,7 +45,7 @@ def create_office(state_dir: Path | None, path: Path | None, name: str | None, *
     folder = current_folder() if path is None else path.expanduser().resolve()
     if not folder.is_dir():
         raise UnreadableInput(f"{folder} is not a folder; an office is made of a folder that is there.")
-    called = checked_name(folder.name or "/" if name is None else name)
+    called = checked_name(folder.name or "/" if name is None else name, "--name")
     processes = Processes(StateFolder.find(state_dir))
     office = at_desk(processes.state, lambda desk: _create(processes, desk, folder, called))
     if as_json:

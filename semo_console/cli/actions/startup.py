@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unicodedata import category
 
 from semo_console.cli.actions.folder import current_folder
 from semo_console.cli.interruption import held_back
@@ -48,10 +49,12 @@ def start_up(
         tell(ready, headless)
 
 
-def checked_name(name: str) -> str:
-    """A name that an office may have. Raises UnreadableInput."""
+def checked_name(name: str, option: str = "--office") -> str:
+    """A name that an office may have. Raises UnreadableInput, which says by which option to choose another."""
     if not 1 <= len(name) <= OFFICE_NAME_MAX:
-        raise UnreadableInput(f"An office's name has 1 to {OFFICE_NAME_MAX} characters; choose one with --office.")
+        raise UnreadableInput(f"An office's name has 1 to {OFFICE_NAME_MAX} characters; choose one with {option}.")
+    if any(category(sign) == "Cc" for sign in name):
+        raise UnreadableInput(f"An office's name is one line without control characters; choose one with {option}.")
     return name
 
 

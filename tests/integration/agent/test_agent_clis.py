@@ -58,7 +58,9 @@ def told(verdict: Verdict) -> dict[str, object]:
     return dict(verdict.result)
 
 
-async def test_a_prompt_of_several_lines_arrives_once_and_exact(bench: Bench, cli: AgentCli, row: SessionInfo) -> None:
+async def test_r15_a_prompt_of_several_lines_arrives_once_and_exact(
+    bench: Bench, cli: AgentCli, row: SessionInfo
+) -> None:
     result = told(await bench.prompt(row, HANGUL))
     assert cli.received() == [HANGUL]
     assert result["last_message"] == f"Heard {len(HANGUL)} characters."

@@ -307,7 +307,7 @@ async def twin(desk: Desk, tmp_path: Path) -> AsyncIterator[AgentProcess]:
             yield twin
 
 
-async def test_of_two_agents_with_one_identity_the_older_stops_and_no_command_runs_twice(
+async def test_r2_of_two_agents_with_one_identity_the_older_stops_and_no_command_runs_twice(
     desk: Desk, twin: AgentProcess, tmp_path: Path
 ) -> None:
     session_ids = [await desk.shell() for _ in range(2)]

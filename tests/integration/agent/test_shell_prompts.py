@@ -168,7 +168,7 @@ async def test_an_answer_to_a_session_that_asks_nothing_is_refused(bench: Bench)
     assert "asks nothing" in str(verdict.message)
 
 
-async def test_a_turn_that_reaches_its_limit_is_stopped_and_the_next_prompt_works(bench: Bench) -> None:
+async def test_r19_a_turn_that_reaches_its_limit_is_stopped_and_the_next_prompt_works(bench: Bench) -> None:
     row = await bench.shell()
     verdict = await bench.do(row, SendPrompt(prompt="echo so far; sleep 100", turn_limit_ms=300))
     assert verdict.error is ErrorCode.TIMEOUT

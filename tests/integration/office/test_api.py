@@ -1,5 +1,6 @@
 """The Sessions API on a real socket, before a real hub. The agent of the host is the test."""
 
+import json
 import time
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,7 +14,8 @@ from semo_office.api.callers import Callers
 from semo_office.api.desk import Service
 from semo_office.breaker import BreakerStore
 from semo_office.errors import ErrorCode
-from semo_office.models import AgentCommand, CommandType, SessionReport, SessionStatus
+from semo_office.link import eq
+from semo_office.models import AgentCommand, CommandType, HostProfile, SessionReport, SessionStatus
 from semo_office.stopping import Stop, Tasks
 from tests.integration.hub_fixture import RunningHub
 from tests.integration.office.asking import JOB, SOON_S, Agent, Api, completing, refused, while_the_agent
@@ -298,6 +300,60 @@ async def test_jobs_are_added_once_seen_cancelled_and_tried_again(api: Api, clie
 async def test_a_job_that_waits_for_an_unknown_one_is_422(api: Api, client: httpx.AsyncClient) -> None:
     body = {**JOB, "depends_on": [str(uuid4())]}
     assert refused(await client.post(f"{api.office}/jobs", json=body)) == (422, "invalid_payload")
+
+
+ITSELF = str(uuid4())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"id": ITSELF, "depends_on": [ITSELF]}, "A job can't wait for itself: t after t."),
+        ({"role": "BEE", "any_role": False}, "Nobody here has the role BEE; there are "),
+        ({"profile": "clade"}, "No host of this office has the profile clade; there are shell."),
+        ({"agent_id": ITSELF}, "There is no such member of the team. `semo team list` shows who there is."),
+        ({"turn_limit_ms": -1}, "turn_limit_ms: Input should be greater than or equal to 1000."),
+        ({"priority": -1_000_001}, "priority: Input should be greater than or equal to -1000000."),
+        ({"description": "x" * 2_000_000}, "The body has more than 1048576 bytes."),
+        ({"description": "x" * 300_000}, "The description has 300000 bytes; at most 262144 can be sent at once. "),
+        ({"title": "two\nlines"}, "Role and title of a job are one line each, without control characters."),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+async def test_bad_input_is_refused_with_one_sentence_and_adds_nothing(
+    api: Api, client: httpx.AsyncClient, wrong: dict[str, Any], said: str
+) -> None:
+    shell = HostProfile(host_id=api.party.host_id, name="shell", job_prompt="verbatim", done_by="exit_status")
+    await api.party.host.offices.report_profiles(api.party.instance, [shell])
+    answer = await client.post(f"{api.office}/jobs", json={**JOB, **wrong})
+    assert refused(answer)[0] in (413, 422)
+    assert answer.json()["message"].startswith(said), answer.text
+    assert "\n" not in answer.text
+    assert await api.party.operator.link.select("job_queue", filters=[eq("office_id", api.party.office_id)]) == []
+
+
+async def test_a_body_that_is_not_utf8_is_refused_and_adds_nothing(api: Api, client: httpx.AsyncClient) -> None:
+    body = json.dumps({**JOB, "description": "시험"}, ensure_ascii=False).encode("euc-kr")
+    answer = await client.post(f"{api.office}/jobs", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in (400, 422)
+    assert "\n" not in answer.json()["message"]
+    assert await api.party.operator.link.select("job_queue", filters=[eq("office_id", api.party.office_id)]) == []
+
+
+async def test_an_archived_office_is_409_and_says_how_it_is_opened(api: Api, client: httpx.AsyncClient) -> None:
+    session_id = await api.party.new_session()
+    await api.party.operator.offices.archive_office(api.party.office_id)
+    for path, body in (
+        ("jobs", JOB),
+        ("sessions", {}),
+        (f"sessions/{session_id}/prompt", {"prompt": "x"}),
+    ):
+        answer = await client.post(f"{api.office}/{path}", json=body)
+        assert refused(answer) == (409, "conflict")
+        assert answer.json()["message"] == "The office office is archived. `semo office restore` opens it again."
+    assert (await client.get(f"{api.office}/jobs")).json() == {"jobs": []}
+    assert len((await client.get(f"{api.office}/sessions")).json()["sessions"]) == 1
+    assert await api.party.host.commands.claim_commands(api.party.instance) == []
 
 
 async def test_a_review_is_for_a_job_that_waits_for_it(api: Api, client: httpx.AsyncClient) -> None:

@@ -101,6 +101,16 @@ async def test_taking_back_a_command_survives_a_lost_answer(party: Party) -> Non
     assert (taken_back.status, taken_back.error) == (CommandStatus.FAILED, ErrorCode.CANCELLED)
 
 
+async def test_r5_taking_back_a_command_settles_who_waits_for_it(party: Party) -> None:
+    session_id = await party.new_session()
+    command = await party.operator.commands.create_command(party.prompt(session_id, "never"))
+    wait = asyncio.create_task(party.operator.commands.wait_for_result(command.id, None))
+    async with signed_in(party.operator.identity) as other, asyncio.timeout(10):
+        await other.commands.cancel_command(command.id)
+        result = await wait
+    assert (result.success, result.error) == (False, ErrorCode.CANCELLED)
+
+
 async def test_what_has_begun_can_not_be_taken_back(party: Party) -> None:
     session_id = await party.new_session()
     command = await party.operator.commands.create_command(party.prompt(session_id, "begun"))
@@ -253,7 +263,7 @@ async def test_a_command_that_does_not_begin_in_time_fails_though_no_host_is_the
     assert (result.success, result.error) == (False, ErrorCode.TIMEOUT)
 
 
-async def test_a_result_that_came_before_the_wait_is_found(party: Party) -> None:
+async def test_r4_a_result_that_came_before_the_wait_is_found(party: Party) -> None:
     session_id = await party.new_session()
     sent = await party.dispatcher.dispatch_send_prompt(session_id, "quick")
     await party.complete(await party.claim_one(), "done")

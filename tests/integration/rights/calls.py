@@ -111,7 +111,7 @@ def calls_of_every_function(rows: OfficeRows) -> dict[str, list[object]]:
         "public.dismiss_session": [rows.kept_session],
         "public.forget_sessions": [rows.office],
         "public.watch_sessions": [rows.office, [rows.session], [rows.session], uuid4()],
-        "public.open_breaker": [rows.office, rows.host, "claude", "by hand"],
+        "public.open_breaker": [rows.office, rows.host, "shell", "by hand"],
         "public.reset_breaker": [rows.office, rows.host, "claude"],
         "public.office_breakers": [rows.office],
         "public.broadcast_session_status": [rows.office, rows.session],

@@ -43,6 +43,11 @@ def test_every_attempt_ends_as_expected(measured: Matrix, identity: str) -> None
     assert wrong == {}, "outcome measured, outcome expected"
 
 
+def test_r18_who_has_not_signed_in_can_neither_read_nor_write_anything(measured: Matrix) -> None:
+    assert {name for name, outcomes in measured.items() if outcomes["anon"] != "denied"} == set()
+    assert {"public.agent_commands select", "public.agent_commands insert"} <= set(measured)
+
+
 def test_an_object_made_later_is_noticed(superuser: Connection[DictRow]) -> None:
     rows = OfficeRows()
     with superuser.transaction(force_rollback=True):

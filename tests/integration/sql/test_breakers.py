@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
 
 from tests.integration.sql.jobs import SqlJobs
 from tests.integration.sql.office import Caller, SqlOffice
@@ -465,6 +466,17 @@ def test_what_can_not_be_a_breaker_is_refused(office: SqlOffice, wrong: dict[str
     arguments = {"p_office_id": office.id, "p_host_id": office.host, "p_profile": PROFILE, **wrong}
     with refused("invalid_payload"):
         office.operator.call("open_breaker", **arguments)
+
+
+def test_a_cli_that_its_host_does_not_have_is_not_paused(office: SqlOffice) -> None:
+    profile = {"name": PROFILE, "cli_version": None, "job_prompt": "briefing", "done_by": "nonce"}
+    office.agent.call("report_profiles", p_instance=office.instance, p_profiles=Jsonb([profile]))
+    pause = {"p_office_id": office.id, "p_host_id": office.host}
+    with pytest.raises(psycopg.Error, match=rf"This host has no profile clade; there are {PROFILE}\."):
+        office.operator.call("open_breaker", p_profile="clade", **pause)
+    assert breaker(office) is None
+    office.operator.call("open_breaker", p_profile=PROFILE, **pause)
+    assert state(office)[0] == "open"
 
 
 def test_the_sleep_of_the_host_does_not_bring_the_next_try_nearer(office: SqlOffice) -> None:

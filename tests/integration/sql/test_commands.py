@@ -121,6 +121,20 @@ def test_two_claims_at_once_never_break_the_order(office: SqlOffice) -> None:
     assert {session: [c["id"] for c in handed_out if c["session_id"] == session] for session in sessions} == sent
 
 
+def test_r1_a_claim_for_a_hint_and_one_of_the_poll_take_a_command_once(office: SqlOffice) -> None:
+    for_a_hint = SqlOffice.join(office)
+    for_a_hint.agent.connection.execute("set lock_timeout = '2s'")
+    prompt = office.prompt(office.new_session())
+    with office.agent.connection.transaction():
+        taken = office.claim()
+        # The other one has not seen the end of this transaction, and does not wait for it.
+        assert for_a_hint.claim() == []
+    assert for_a_hint.claim() == []
+    assert [command["id"] for command in taken] == [prompt["id"]]
+    assert office.stages(prompt["id"]) == ["queued", "claimed"]
+    for_a_hint.close()
+
+
 def test_a_wrong_token_changes_nothing(office: SqlOffice) -> None:
     office.prompt(office.new_session())
     [claimed] = office.claim()
@@ -129,7 +143,7 @@ def test_a_wrong_token_changes_nothing(office: SqlOffice) -> None:
     assert office.command(claimed["id"])["status"] == "processing"
 
 
-def test_completing_twice_says_so_and_keeps_the_first_result(office: SqlOffice) -> None:
+def test_r25_completing_twice_says_so_and_keeps_the_first_result(office: SqlOffice) -> None:
     office.prompt(office.new_session())
     [claimed] = office.claim()
     assert office.complete(claimed, p_result={"output": "1"}) == "completed"
@@ -216,7 +230,7 @@ def test_an_overdue_command_is_not_handed_out(office: SqlOffice) -> None:
     assert office.claim() == []
 
 
-def test_what_was_only_claimed_goes_back_when_the_host_is_lost(office: SqlOffice) -> None:
+def test_r3_what_was_only_claimed_goes_back_when_the_host_is_lost(office: SqlOffice) -> None:
     prompt = office.prompt(office.new_session())
     office.claim()
     office.lose_host()
@@ -234,7 +248,7 @@ def test_after_three_lost_attempts_the_command_fails(office: SqlOffice) -> None:
     assert office.command(prompt["id"])["error"] == "host_offline"
 
 
-def test_what_may_have_been_typed_waits_ten_minutes_and_is_never_typed_again(office: SqlOffice) -> None:
+def test_r3_what_may_have_been_typed_waits_ten_minutes_and_is_never_typed_again(office: SqlOffice) -> None:
     prompt = office.prompt(office.new_session())
     [claimed] = office.claim()
     office.report(claimed, "typed")

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
 
 from tests.integration.sql.jobs import SqlJobs
 from tests.integration.sql.office import SqlOffice
@@ -49,6 +50,10 @@ class SqlTeam(SqlJobs):
     def member(self, member: DictRow) -> DictRow:
         [row] = self.office.superuser.execute("select * from office_agents where id = %s", [member["id"]]).fetchall()
         return row
+
+    def want_spares(self, size: int) -> None:
+        spares = Jsonb([{"role": "BE", "warm_pool_size": size}])
+        self.office.operator.call("set_pool", p_office_id=self.office.id, p_spares=spares)
 
     def change_office(self, function: str) -> DictRow:
         [row] = self.office.operator.call(function, p_office_id=self.office.id)
@@ -128,13 +133,15 @@ def test_one_wrong_job_of_many_is_named_and_none_is_added(jobs: SqlTeam) -> None
         {"priority": 10**9},
         {"profile": ""},
         {"role": "Bakcend"},
+        {"title": "two\nlines"},
+        {"role": "\x1b[31mBE", "any_role": True},
         {"agent_id": str(UUID(int=1))},
     ],
     ids=str,
 )
 def test_what_can_not_be_done_is_refused(jobs: SqlTeam, wrong: dict[str, object]) -> None:
     with refused("invalid_payload"):
-        jobs.add_all(planned("job", **wrong))
+        jobs.add_all({**planned("job"), **wrong})
 
 
 def test_an_unknown_role_is_refused_with_those_that_there_are_unless_it_is_meant(jobs: SqlTeam) -> None:
@@ -392,6 +399,9 @@ def test_members_are_called_by_role_and_number_and_no_two_by_one_name(jobs: SqlT
     assert [jobs.hire("BE")["name"], jobs.hire("BE")["name"], jobs.hire("QA")["name"]] == ["BE-1", "BE-2", "QA-1"]
     with refused("conflict"):
         jobs.hire("FE", p_name="BE-1")
+    for wrong in ({"role": "B\nE"}, {"p_name": "\x1b[31mBo"}):
+        with refused("invalid_payload"):
+            jobs.hire(**wrong)
 
 
 def test_r20_a_member_with_history_can_be_removed_and_its_jobs_go_to_others(jobs: SqlTeam) -> None:
@@ -476,6 +486,7 @@ def test_an_archived_office_takes_no_jobs_sessions_or_prompts_until_it_is_restor
         lambda: jobs.operate("retry_job", failed),
         lambda: jobs.server.begin(waiting),
         lambda: jobs.hire("BE"),
+        lambda: jobs.want_spares(1),
     ]
     for attempt in attempts:
         with pytest.raises(psycopg.Error, match=r"The office office is archived\. `semo office restore`"):
@@ -484,6 +495,7 @@ def test_an_archived_office_takes_no_jobs_sessions_or_prompts_until_it_is_restor
     jobs.office.send("get_output", {}, session)
     jobs.office.send("send_text", {"text": "y", "answer": True}, session)
     jobs.office.send("terminate", {}, session)
+    jobs.want_spares(0)
     jobs.change_office("restore_office")
     assert jobs.server.begin(waiting)["status"] == "running"
 

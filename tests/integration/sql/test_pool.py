@@ -499,6 +499,15 @@ def test_what_can_not_be_wanted_is_refused_and_nothing_changes(
     assert (after["cap"], [role["role"] for role in after["roles"]]) == (before["cap"], ["BE"])
 
 
+def test_no_spare_is_wanted_of_a_cli_that_no_host_can_start(pool: SqlPool) -> None:
+    pool.want(QA=1, profile="claude")
+    pool.report_version("5.2")
+    with refused("invalid_payload", r"No host of this office has the profile clade; there are shell\."):
+        pool.want(BE=1, profile="clade")
+    assert [role["role"] for role in pool.survey()["roles"]] == ["QA"]
+    pool.want(QA=0)
+
+
 def test_what_is_not_named_stays_as_it_is(pool: SqlPool) -> None:
     pool.want(BE=1, FE=2, cap=5, profile="claude")
     status = pool.want(FE=0)

@@ -43,7 +43,7 @@ def test_a_file_of_text_alone_is_a_persona() -> None:
         (b"+++\nname = \n+++\nx", "between the lines +++ is TOML"),
         (b"+++\nscop = ['a']\n+++\nx", "there is no key 'scop'"),
         (b"+++\nprompt = 'a'\n+++\nx", "there is no key 'prompt'"),
-        (b"+++\nscope = 'a'\n+++\nx", "scope: "),
+        (b"+++\nscope = 'a'\n+++\nx", "scope is a list"),
         (b"+++\nname = ''\n+++\nx", "name: "),
     ],
 )

@@ -66,7 +66,7 @@ def test_names_of_the_plan_become_the_ids_of_its_jobs_and_others_are_looked_for_
         ("[[job]]\nname = 'a'\ndescription = 'x'\ndependson = ['b']", "Job 1 (a): there is no key 'dependson'"),
         ("[[job]]\nname = 'a'\ndescription = 'x'\nturn_limit = -5", "turn_limit: input should be greater than"),
         ("[[job]]\nname = 'a'\ndescription = 'x'\nturn_limit = nan", "turn_limit: "),
-        ("[[job]]\nname = 'a'\ndescription = 'x'\ndepends_on = 'b'", "depends_on: "),
+        ("[[job]]\nname = 'a'\ndescription = 'x'\ndepends_on = 'b'", "Job 1 (a): depends_on is a list"),
         ("[[job]]\nname = 'a'\ndescription = 'x'\n[[job]]\nname = 'a'\ndescription = 'y'", "Two jobs are called 'a'"),
         ('{"name": "a", "description": "x"}\n{"name": ', "Line 2 is not JSON"),
         ('{"name": "a", "description": "x"}\n[1]', "Line 2 is not a JSON object"),

@@ -18,11 +18,14 @@ ADD = ("job", "add", "--role", "BE", "--title", "T", "--description", "echo")
         ((*ADD, "--file", "jobs.toml"), ("--file", "give nothing else")),
         (("job", "add", "--file", "no-such-file"), ("no-such-file can't be read: no such file",)),
         (("job", "add", "--file", "."), (". can't be read: is a directory",)),
-        (("job", "review", "3f2a", "maybe"), ("maybe",)),
+        (("job", "review", "3f2a", "maybe"), ("'done|failed|retry': 'maybe' is not one of 'done'",)),
+        (("pool", "sett"), ("Did you mean 'set', 'status'? `semo",)),
         (("job", "list", "--status", "asleep"), ("asleep",)),
         (("team", "add"), ("--role",)),
         (("persona", "set", "--role", "BE", "no-such-file"), ("no-such-file can't be read",)),
         (("office", "create", "/no/such/folder"), ("/no/such/folder is not a folder",)),
+        (("office", "create", "/", "--name", ""), ("1 to 100 characters; choose one with --name",)),
+        (("office", "create", "/", "--name", "a\nb"), ("one line without control characters",)),
     ],
 )
 def test_a_command_line_that_means_nothing_is_refused_with_one_sentence(
