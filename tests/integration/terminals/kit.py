@@ -39,6 +39,14 @@ PATIENCE = 60.0
 
 ENV = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
 RECEIVER = Path(__file__).parents[2] / "programs" / "receiver.py"
+COUNT_UP = """
+import sys, time
+for number in range(int(sys.argv[1])):
+    sys.stdout.write(f"{number}\\n")
+    if number % 500 == 0:
+        sys.stdout.flush()
+        time.sleep(0.002)
+"""
 
 
 class Watched:
@@ -60,8 +68,8 @@ class Watched:
         spec = LaunchSpec(tag=tag, argv=argv, cwd=cwd, env=ENV, size=size or Size(80, 24))
         return await self.terminal.open(spec)
 
-    async def python(self, program: str, *, tag: str = "t", size: Size | None = None) -> TabInfo:
-        return await self.open(sys.executable, "-S", "-c", program, tag=tag, size=size)
+    async def python(self, program: str, *arguments: str, tag: str = "t", size: Size | None = None) -> TabInfo:
+        return await self.open(sys.executable, "-S", "-c", program, *arguments, tag=tag, size=size)
 
     async def receiver(self, record: Path, *options: str, tag: str = "t") -> TabInfo:
         tab = await self.open(sys.executable, "-S", str(RECEIVER), str(record), *options, tag=tag)

@@ -4,17 +4,16 @@ import asyncio
 import hashlib
 import json
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from semo_agent.errors import LaunchFailed, TabNotFound, TerminalDied, TerminalError
+from semo_agent.errors import LaunchFailed, TabNotFound, TerminalError
 from semo_agent.paste import clean
-from semo_agent.terminals.base import Exited, ExitStatus, Key, LaunchSpec, Size, TitleChanged
-from tests.integration.terminals.kit import ENV, PATIENCE, Kit, Watched, is_alive, texts
+from semo_agent.terminals.base import Exited, ExitStatus, Key, Size, TitleChanged
+from tests.integration.terminals.kit import COUNT_UP, ENV, Kit, Watched, is_alive, texts
 
 NASTY = "한글 🎉 e\u0301 👩‍👩‍👧‍👦\tq\x1b[201~\x00\x9b!\r\nsecond\x7f line\n\n"
 
@@ -45,22 +44,10 @@ while len(got) < 4096:
 os.write(1, b"got " + hashlib.sha256(got).hexdigest().encode())
 os.read(0, 1)
 """
-COUNT_UP = """
-import sys, time
-for number in range(int(sys.argv[1])):
-    sys.stdout.write(f"{number}\\n")
-    if number % 500 == 0:
-        sys.stdout.flush()
-        time.sleep(0.002)
-"""
 
 
 def entries(record: Path, key: str) -> list[dict[str, Any]]:
     return [entry for entry in map(json.loads, record.read_text().splitlines()) if key in entry]
-
-
-async def run_python(agent: Watched, program: str, *arguments: str, tag: str = "t") -> Any:
-    return await agent.open(sys.executable, "-S", "-c", program, *arguments, tag=tag)
 
 
 async def test_a_program_runs_and_its_tab_is_listed_until_it_is_closed(agent: Watched) -> None:
@@ -131,7 +118,7 @@ ignored = [s.name for s in signal.Signals if signal.getsignal(s) is signal.SIG_I
 print(ignored, signal.pthread_sigmask(0, ()))
 print(sorted(map(int, os.listdir("/dev/fd")))[:4])
 """
-    tab = await run_python(agent, program)
+    tab = await agent.python(program)
     await agent.exited(tab)
     rows = "".join(texts(await agent.everything(tab)))
     expected = sorted({**ENV, "TERM": kit.term, "COLORTERM": "truecolor"}.items())
@@ -201,8 +188,8 @@ async def test_the_text_of_a_turn_is_what_lies_between_its_marks(agent: Watched,
 
 
 async def test_keys_follow_the_modes_of_the_program(agent: Watched) -> None:
-    normal = await run_python(agent, RAW_READS, "", tag="normal")
-    application = await run_python(agent, RAW_READS, "\\x1b[?1h", tag="application")
+    normal = await agent.python(RAW_READS, "", tag="normal")
+    application = await agent.python(RAW_READS, "\\x1b[?1h", tag="application")
     for tab, arrow in ((normal, "1b5b41"), (application, "1b4f41")):
         await agent.shows(tab, "ready")
         for key, code in ((Key.UP, arrow), (Key.CTRL_C, "03"), (Key.SHIFT_TAB, "1b5b5a"), (Key.ESCAPE, "1b")):
@@ -211,7 +198,7 @@ async def test_keys_follow_the_modes_of_the_program(agent: Watched) -> None:
 
 
 async def test_wide_characters_and_colour_stand_on_the_screen_as_drawn(agent: Watched) -> None:
-    tab = await run_python(agent, r"print('한글|🎉|e\u0301|\x1b[1;32mgreen\x1b[0m|'); input()")
+    tab = await agent.python(r"print('한글|🎉|e\u0301|\x1b[1;32mgreen\x1b[0m|'); input()")
     screen = await agent.shows(tab, "green")
     assert screen.rows[0].text == "한글|🎉|e\u0301|green|"
     assert screen.rows[0].styled == "한글|🎉|e\u0301|\x1b[0m\x1b[1m\x1b[38;5;2mgreen\x1b[0m|"
@@ -219,13 +206,13 @@ async def test_wide_characters_and_colour_stand_on_the_screen_as_drawn(agent: Wa
 
 
 async def test_a_link_stands_on_the_screen_as_its_text(agent: Watched) -> None:
-    tab = await run_python(agent, r"print('see \x1b]8;;https://example.org/\x1b\\the page\x1b]8;;\x1b\\ now'); input()")
+    tab = await agent.python(r"print('see \x1b]8;;https://example.org/\x1b\\the page\x1b]8;;\x1b\\ now'); input()")
     screen = await agent.shows(tab, "now")
     assert screen.rows[0].text == "see the page now"
 
 
 async def test_every_byte_is_written_as_it_is(agent: Watched) -> None:
-    tab = await run_python(agent, READ_256)
+    tab = await agent.python(READ_256)
     await agent.shows(tab, "ready")
     await agent.terminal.write(tab.tab_id, bytes(range(256)) * 16)
     await agent.shows(tab, "got " + hashlib.sha256(bytes(range(256)) * 16).hexdigest())
@@ -235,7 +222,7 @@ async def test_the_alternate_screen_comes_and_goes_without_a_trace(agent: Watche
     program = r"""
 print("before\x1b[?1049h\x1b[Hfull screen", end="", flush=True); input(); print("\x1b[?1049lafter")
 """
-    tab = await run_python(agent, program)
+    tab = await agent.python(program)
     assert (await agent.shows(tab, "full screen")).alternate
     await agent.terminal.write(tab.tab_id, b"\r")
     await agent.exited(tab)
@@ -243,7 +230,7 @@ print("before\x1b[?1049h\x1b[Hfull screen", end="", flush=True); input(); print(
 
 
 async def test_a_running_program_is_told_its_new_size(agent: Watched) -> None:
-    tab = await run_python(agent, DRAW_SIZE)
+    tab = await agent.python(DRAW_SIZE)
     await agent.shows(tab, "80x24")
     await agent.terminal.resize(tab.tab_id, Size(132, 50))
     screen = await agent.shows(tab, "132x50")
@@ -252,7 +239,7 @@ async def test_a_running_program_is_told_its_new_size(agent: Watched) -> None:
 
 
 async def test_changes_of_the_height_during_a_flood_lose_and_repeat_nothing(agent: Watched) -> None:
-    tab = await run_python(agent, COUNT_UP, "40000")
+    tab = await agent.python(COUNT_UP, "40000")
     for rows in (10, 50, 24, 3, 60) * 4:
         await agent.terminal.resize(tab.tab_id, Size(80, rows))
     await agent.exited(tab)
@@ -267,7 +254,7 @@ async def test_an_ended_tab_can_be_resized_for_reading(agent: Watched) -> None:
 
 
 async def test_a_title_is_told(agent: Watched) -> None:
-    tab = await run_python(agent, r"print('\x1b]2;⠹ 일\x07', end='', flush=True); input()")
+    tab = await agent.python(r"print('\x1b]2;⠹ 일\x07', end='', flush=True); input()")
 
     async def told() -> bool:
         return TitleChanged(tab.tab_id, "⠹ 일") in agent.events
@@ -278,7 +265,7 @@ async def test_a_title_is_told(agent: Watched) -> None:
 
 async def test_a_clear_of_the_scrollback_keeps_the_lines_in_an_older_epoch(agent: Watched) -> None:
     program = r"print(*range(100), sep='\n'); print('\x1b[H\x1b[2J\x1b[3Jfresh'); input()"
-    tab = await run_python(agent, program)
+    tab = await agent.python(program)
     screen = await agent.shows(tab, "fresh")
     assert (screen.epoch, screen.base) == (1, 0)
     old = await agent.terminal.lines(tab.tab_id, 0, 1000, epoch=0)
@@ -311,7 +298,7 @@ async def test_a_flood_of_200000_lines_is_exact_and_the_loop_stays_responsive(ag
 
 
 async def test_a_line_of_10_megabytes_arrives_whole(agent: Watched) -> None:
-    tab = await run_python(agent, "import sys; sys.stdout.write('abcdefghij' * 1_000_000)")
+    tab = await agent.python("import sys; sys.stdout.write('abcdefghij' * 1_000_000)")
     await agent.exited(tab)
     rows = await agent.everything(tab)
     assert all(row.wrapped for row in rows[:124_000])
@@ -319,13 +306,13 @@ async def test_a_line_of_10_megabytes_arrives_whole(agent: Watched) -> None:
 
 
 async def test_invalid_utf8_is_replaced(agent: Watched) -> None:
-    tab = await run_python(agent, r"import os; os.write(1, b'a\xff\xc3(b\xed\x95\n')")
+    tab = await agent.python(r"import os; os.write(1, b'a\xff\xc3(b\xed\x95\n')")
     await agent.exited(tab)
     assert texts((await agent.terminal.screen(tab.tab_id)).rows)[0] == "a\ufffd\ufffd(b\ufffd"
 
 
 async def test_twenty_tabs_at_once_keep_their_output_apart(agent: Watched) -> None:
-    opened = [run_python(agent, COUNT_UP, "2000", tag=f"tab-{number}") for number in range(20)]
+    opened = [agent.python(COUNT_UP, "2000", tag=f"tab-{number}") for number in range(20)]
     tabs = await asyncio.gather(*opened)
     for tab in tabs:
         await agent.exited(tab)
@@ -342,169 +329,3 @@ async def test_two_writes_at_once_never_mix(agent: Watched, tmp_path: Path) -> N
     await agent.mark(tab, "D")
     expected = hashlib.sha256(b"".join(writes)).hexdigest()
     assert entries(record, "prompt")[0]["sha256"] == expected
-
-
-async def test_another_agent_goes_on_exactly_where_the_first_stopped(kit: Kit) -> None:
-    first = await kit.start()
-    tab = await run_python(first, COUNT_UP, "60000")
-    await first.shows(tab, "000")
-    await first.stop()
-    second = await kit.start()
-    assert [found.tab_id for found in await second.terminal.list()] == [tab.tab_id]
-    await second.exited(tab)
-    rows = await second.everything(tab)
-    assert texts(rows)[:60_000] == [str(number) for number in range(60_000)]
-    assert [row.number for row in rows] == list(range(len(rows)))
-
-
-async def test_another_agent_goes_on_exactly_after_a_crash_of_the_first(kit: Kit) -> None:
-    first = await kit.start()
-    tab = await run_python(first, COUNT_UP, "60000")
-    await first.shows(tab, "000")
-    await first.vanish()
-    second = await kit.start()
-    await second.exited(tab)
-    rows = await second.everything(tab)
-    assert texts(rows)[:60_000] == [str(number) for number in range(60_000)]
-    assert [row.number for row in rows] == list(range(len(rows)))
-
-
-async def test_another_agent_knows_the_screen_the_modes_and_the_marks(kit: Kit, tmp_path: Path) -> None:
-    first = await kit.start()
-    tab = await first.receiver(tmp_path / "record")
-    before, marks = await first.terminal.screen(tab.tab_id), await first.terminal.marks(tab.tab_id)
-    await first.stop()
-    second = await kit.start()
-    assert await second.terminal.screen(tab.tab_id) == before
-    assert before.bracketed_paste
-    assert [mark.kind for mark in marks] == ["A", "B"]
-    assert await second.terminal.marks(tab.tab_id) == marks
-
-
-async def test_marks_of_a_time_without_an_agent_are_seen_by_the_next_one(kit: Kit, tmp_path: Path) -> None:
-    gone = tmp_path / "gone"
-    first = await kit.start()
-    program = r"""
-import pathlib, sys, time
-print("up", flush=True)
-while not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.01)
-for number in range(20): print(f"\x1b]133;C\x07{number}\n\x1b]133;D;{number}\x07", end="", flush=True)
-pathlib.Path(sys.argv[1]).unlink()
-time.sleep(600)
-"""
-    tab = await run_python(first, program, str(gone))
-    await first.shows(tab, "up")
-    await first.vanish()
-    gone.touch()
-    async with asyncio.timeout(PATIENCE):
-        while gone.exists():  # noqa: ASYNC110 - the program tells it by a file only
-            await asyncio.sleep(0.01)
-    second = await kit.start()
-    await second.mark(tab, "D", 20)
-    seen = [(mark.kind, mark.parameters) for mark in await second.terminal.marks(tab.tab_id)]
-    assert [parameters for kind, parameters in seen if kind == "D"] == [str(number) for number in range(20)]
-
-
-async def test_an_end_while_no_agent_looked_is_told_to_the_next_one(kit: Kit) -> None:
-    first = await kit.start()
-    tab = await first.open("sh", "-c", "read line; exit 7")
-    await first.terminal.write(tab.tab_id, b"go\r")
-    await first.stop()
-    second = await kit.start()
-    assert await second.exited(tab) == ExitStatus(code=7)
-
-
-async def test_closing_asks_a_program_to_go_first(agent: Watched) -> None:
-    tab = await agent.open("sh", "-c", "trap 'exit 5' HUP; echo ready; while :; do sleep 0.05; done")
-    await agent.shows(tab, "ready")
-    assert await agent.terminal.close(tab.tab_id, grace=10.0) == ExitStatus(code=5)
-
-
-async def test_a_program_that_ignores_every_request_is_killed(agent: Watched) -> None:
-    program = """
-import signal
-for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT): signal.signal(number, signal.SIG_IGN)
-print("ready", flush=True)
-while True: signal.pause()
-"""
-    tab = await run_python(agent, program)
-    await agent.shows(tab, "ready")
-    assert await agent.terminal.close(tab.tab_id, grace=0.4) == ExitStatus(signal=signal.SIGKILL)
-    assert not is_alive(tab.pid)
-
-
-async def test_a_foreground_child_that_ignores_the_hangup_is_killed_too(agent: Watched) -> None:
-    program = "import os, signal; signal.signal(1, signal.SIG_IGN); print('pid', os.getpid()); signal.pause()"
-    tab = await agent.open("bash", "--norc", "-i")
-    await agent.terminal.write(tab.tab_id, f'{sys.executable} -uSc "{program}"\r'.encode())
-
-    async def child() -> int | None:
-        rows = texts((await agent.terminal.screen(tab.tab_id)).rows)
-        found = [row.split()[1] for row in rows if row.startswith("pid ")]
-        return int(found[0]) if found else None
-
-    async def started() -> bool:
-        return await child() is not None
-
-    await agent.until(started)
-    pid = await child()
-    assert pid is not None
-    await agent.terminal.close(tab.tab_id, grace=0.6)
-    assert not is_alive(pid)
-
-
-async def test_an_unknown_tab_is_named_as_such(agent: Watched) -> None:
-    calls = [
-        agent.terminal.write("nope", b"x"),
-        agent.terminal.paste("nope", "x"),
-        agent.terminal.press("nope", Key.ENTER),
-        agent.terminal.screen("nope"),
-        agent.terminal.lines("nope", 0, 1),
-        agent.terminal.marks("nope"),
-        agent.terminal.resize("nope", Size()),
-        agent.terminal.close("nope"),
-    ]
-    for call in calls:
-        with pytest.raises(TabNotFound):
-            await call
-
-
-async def test_a_terminal_that_was_not_started_says_so(kit: Kit) -> None:
-    with pytest.raises(TerminalError, match="not started"):
-        await kit.terminal().open(LaunchSpec("t", ("cat",), "/", ENV))
-
-
-async def test_the_death_of_the_backend_ends_every_tab_and_fails_every_call_on_it(kit: Kit, agent: Watched) -> None:
-    tabs = [await agent.open("cat", tag=str(number)) for number in range(2)]
-    await kit.kill_backend()
-    for tab in tabs:
-        assert await agent.exited(tab) == kit.death
-    assert [found.exit for found in await agent.terminal.list()] == [kit.death, kit.death]
-    calls = [
-        agent.terminal.write(tabs[0].tab_id, b"x"),
-        agent.terminal.paste(tabs[0].tab_id, "x"),
-        agent.terminal.press(tabs[0].tab_id, Key.ENTER),
-        agent.terminal.screen(tabs[0].tab_id),
-        agent.terminal.lines(tabs[0].tab_id, 0, 1),
-        agent.terminal.marks(tabs[0].tab_id),
-        agent.terminal.resize(tabs[0].tab_id, Size()),
-    ]
-    for call in calls:
-        with pytest.raises(TerminalDied):
-            await call
-
-
-async def test_after_the_death_of_the_backend_a_new_tab_works_and_the_dead_stay_dead(kit: Kit, agent: Watched) -> None:
-    dead = await agent.open("cat", tag="dead")
-    await kit.kill_backend()
-    await agent.exited(dead)
-    alive = await agent.open("cat", tag="alive")
-    await agent.terminal.write(alive.tab_id, b"hello\r")
-    await agent.shows(alive, "hello")
-    assert {tab.tag: tab.exit for tab in await agent.terminal.list()} == {"dead": kit.death, "alive": None}
-    with pytest.raises(TerminalDied):
-        await agent.terminal.write(dead.tab_id, b"x")
-    assert await agent.terminal.close(dead.tab_id) == kit.death
-    assert [tab.tag for tab in await agent.terminal.list()] == ["alive"]
-    assert await agent.terminal.close(alive.tab_id) == ExitStatus(signal=signal.SIGHUP)
-    assert list(await agent.terminal.list()) == []
