@@ -1,4 +1,4 @@
-"""CPU time of processes, from /proc: where there is none, it is not measured."""
+"""CPU time and memory of processes, from /proc: where there is none, they are not measured."""
 
 import os
 from collections.abc import Iterable
@@ -28,6 +28,17 @@ def seconds_by_process(mentioning: str) -> dict[int, float]:
     while below := {each.pid for each in everything if each.parent in found} - found:
         found |= below
     return {each.pid: each.seconds for each in everything if each.pid in found}
+
+
+def seconds_of(pid: int) -> float:
+    """CPU time so far, s, of one process without those below it, but for the children it has waited for."""
+    return next(each.seconds for each in _processes() if each.pid == pid)
+
+
+def private_mb(pid: int) -> float:
+    """Memory that a process shares with no other."""
+    lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
 
 
 def spent(before: dict[int, float], after: dict[int, float]) -> float:

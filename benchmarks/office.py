@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +26,11 @@ class BenchOffice:
 
 
 @contextmanager
-def bench_office(terminal: str = "pty") -> Iterator[BenchOffice]:
-    """terminal: as `semo up --terminal` takes it."""
+def bench_office(terminal: str = "pty", variables: Mapping[str, str] | None = None) -> Iterator[BenchOffice]:
+    """terminal: as `semo up --terminal` takes it. variables: more of the environment."""
     # A short path: sockets below it must fit into 108 bytes.
     home = Path(tempfile.mkdtemp(prefix="semo-bench-"))
-    environment = {**os.environ, "HOME": str(home), "SEMO_STATE_DIR": str(home / "state")}
+    environment = {**os.environ, "HOME": str(home), "SEMO_STATE_DIR": str(home / "state"), **(variables or {})}
     try:
         up = ("up", "--headless", "--json", "--port", "0", "--terminal", terminal)
         done = _semo(*up, environment=environment, folder=home)

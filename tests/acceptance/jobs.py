@@ -5,6 +5,7 @@ from typing import Any
 
 from semo_office.models import Stage
 from tests.acceptance.machine import Machine, eventually
+from tests.acceptance.servers import serving
 
 JOB_S = 40.0
 ONCE = [["queued", "claimed", Stage.TYPED, Stage.ACCEPTED, Stage.TURN_ENDED]]
@@ -65,3 +66,53 @@ class Gate:
 
     def open(self) -> None:
         self.file.touch()
+
+
+def see_three_jobs(machine: Machine, folder: Path) -> None:
+    """A job of which two others are the condition, and one of these fails until a person repairs it in the folder."""
+    with serving(machine) as server:
+        server.await_lead()
+        repaired = folder / "repaired"
+        build = add(machine, "Build", "echo built")
+        tests = add(machine, "Tests", "-", stdin=f"echo looking for the repair\n[ -e {repaired} ]".encode())
+        release = add(machine, "Release", "echo released", build[:8], tests)
+        built = await_status(machine, build, "done")
+        failed = await_status(machine, tests, "failed")
+        assert (built["evidence"]["output"], built["evidence"]["exit_status"]) == ("built", 0)
+        assert (failed["reason"], failed["evidence"]["exit_status"]) == ("exit 1", 1)
+        assert "looking for the repair" in failed["evidence"]["output"]
+        waiting = show(machine, release)
+        assert (waiting["status"], waiting["attempts"]) == ("cancelled", [])
+        assert waiting["reason"] == f"Cancelled, because Tests ({tests[:8]}) failed."
+        assert {(job["title"], job["status"]) for job in waiting["dependencies"]} == {
+            ("Build", "done"),
+            ("Tests", "failed"),
+        }
+        repaired.touch()
+        assert machine.semo("job", "retry", tests[:8]).code == 0
+        released = await_status(machine, release, "done")
+        assert (released["evidence"]["output"], released["evidence"]["exit_status"]) == ("released", 0)
+        retried = show(machine, tests)
+        assert [attempt["status"] for attempt in retried["attempts"]] == ["failed", "done"]
+        assert retried["reason"] is None
+    for job in (built, released):
+        assert prompts_of(machine, job) == ONCE
+    assert prompts_of(machine, retried) == ONCE * 2
+
+
+def see_prompt_found_again(machine: Machine, gate: Gate) -> None:
+    """The server is killed in the middle of a job, and the next one sends nothing again."""
+    with serving(machine) as first:
+        first.await_lead()
+        job_id = add(machine, "Long", gate.command)
+        gate.await_begun()
+        first.kill()
+    with serving(machine) as second:
+        second.await_lead()
+        gate.open()
+        job = await_status(machine, job_id, "done")
+        assert second.stop() == 0
+    assert job["evidence"]["output"] == "passed"
+    assert len(job["attempts"]) == 1
+    assert prompts_of(machine, job) == ONCE
+    assert gate.count() == 1

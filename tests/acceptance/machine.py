@@ -134,9 +134,9 @@ class Machine:
 
         return asyncio.run(answer())
 
-    def new_session(self, *, role: str = "shell") -> str:
+    def new_session(self, *, role: str = "shell", profile: str = "shell") -> str:
         """A session that is ready."""
-        request = CreateSession(profile="shell", role=role)
+        request = CreateSession(profile=profile, role=role)
         outcome = self.dispatch(lambda dispatcher: dispatcher.dispatch_create_session(request, timeout=SETUP_S))
         self.result(outcome)
         return str(outcome.command.session_id)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,16 @@ env = {{ PYTHON = {python}, RECEIVER = {program}, RECORDS = {records} }}
 [evidence]
 source = "osc133"
 """
+
+
+HANGUL = "한글 조합형 \u1112\u1161\u11ab과 완성형 한, 이모지 👩‍👩‍👧‍👦 🇰🇷 ✌🏽, 결합 e\u0301 n\u0303"
+
+TEXTS = {
+    "200 lines": "\n".join(f"line {number}" for number in range(200)),
+    "100 kB": "0123456789abcde\n" * 6_250 + "end",
+    "Hangul, emoji and combining marks": HANGUL,
+    "ESC, NUL and 0x9b": "a\x1b[201~b\x00c\x9bd\x9c\x07e\x7ff\tg",
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,9 @@ class Receivers:
         )
         (profiles / "receiver.toml").write_text(text, encoding="utf-8")
 
+    def new_session(self) -> str:
+        return self.machine.new_session(role="receiver", profile="receiver")
+
     def prompts(self, session_id: str) -> list[ReceivedPrompt]:
         return [
             ReceivedPrompt(entry["prompt"], entry["sha256"], entry["bytes"], entry["cr_separate"])
@@ -68,3 +82,21 @@ class Receivers:
 
 def sha256_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def see_arrive(machine: Machine, text: str) -> None:
+    """Send a text to a new receiver with `semo send`; see it arrive byte for byte, once, and Enter after it."""
+    receivers = Receivers(machine)
+    session = receivers.new_session()
+    ended = machine.semo("send", "--wait", "20", "--json", "--session", session, "-", stdin=text.encode())
+    assert ended.code == 0, ended
+    expected = documented_stripping(text)
+    received = ReceivedPrompt(1, sha256_of(expected), len(expected.encode()), cr_separate=True)
+    assert receivers.prompts(session) == [received]
+    assert receivers.bytes_read(session) == b"\x1b[200~" + expected.encode() + b"\x1b[201~\r"
+
+
+def documented_stripping(text: str) -> str:
+    """As README says: C0 but tab and newline, DEL and C1 go; line ends become LF, none at the end."""
+    unified = text.replace("\r\n", "\n").replace("\r", "\n")
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", unified).rstrip("\n")

@@ -2,31 +2,17 @@
 
 import json
 import stat
-import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from uuid import UUID
 
 import pytest
 
 from semo_office.models import SessionStatus
+from tests.acceptance.consoles import choose, console_of
 from tests.acceptance.machine import Machine, eventually
-from tests.acceptance.tmux_screen import TmuxScreen, tmux_screen
+from tests.acceptance.tmux_screen import TmuxScreen
 
 pytestmark = pytest.mark.timeout(180)
-
-
-def console_of(
-    machine: Machine, *arguments: str, cols: int = 120, rows: int = 40
-) -> AbstractContextManager[TmuxScreen]:
-    return tmux_screen(
-        machine.path / "console.sock",
-        [sys.executable, "-m", "semo_console", *arguments],
-        environment={**machine.environment, "TERM": "xterm-256color"},
-        cwd=machine.repository,
-        cols=cols,
-        rows=rows,
-    )
 
 
 @pytest.fixture
@@ -35,15 +21,6 @@ def console(running: Machine) -> Iterator[TmuxScreen]:
     with console_of(running) as screen:
         screen.sees("LIVE", absent=["looking for sessions"])
         yield screen
-
-
-def choose(screen: TmuxScreen, machine: Machine, session_id: str) -> str:
-    """Go to a session by its tag; its tag."""
-    row = next(row for row in screen.sees(session_id[:8]).splitlines() if session_id[:8] in row)
-    tag = row.split(session_id[:8])[0].lstrip("|>")[1 if row.startswith("|>") else 2]
-    screen.press("g", tag)
-    screen.sees(f" 1 {tag} ")
-    return tag
 
 
 def remembered(machine: Machine) -> dict[str, object]:

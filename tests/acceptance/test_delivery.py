@@ -1,7 +1,6 @@
 """Prompts arrive in a real program byte for byte, once, and in order, whoever races."""
 
 import itertools
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,24 +13,9 @@ import pytest
 from semo_office.link import Link, Row
 from semo_office.models import SendPrompt
 from tests.acceptance.machine import ROOT, Machine, new_machine
-from tests.acceptance.receivers import ReceivedPrompt, Receivers, sha256_of
+from tests.acceptance.receivers import TEXTS, Receivers, see_arrive, sha256_of
 
 pytestmark = pytest.mark.timeout(150)
-
-HANGUL = "한글 조합형 \u1112\u1161\u11ab과 완성형 한, 이모지 👩‍👩‍👧‍👦 🇰🇷 ✌🏽, 결합 e\u0301 n\u0303"
-
-TEXTS = {
-    "200 lines": "\n".join(f"line {number}" for number in range(200)),
-    "100 kB": "0123456789abcde\n" * 6_250 + "end",
-    "Hangul, emoji and combining marks": HANGUL,
-    "ESC, NUL and 0x9b": "a\x1b[201~b\x00c\x9bd\x9c\x07e\x7ff\tg",
-}
-
-
-def documented_stripping(text: str) -> str:
-    """As README says: C0 but tab and newline, DEL and C1 go; line ends become LF, none at the end."""
-    unified = text.replace("\r\n", "\n").replace("\r", "\n")
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", unified).rstrip("\n")
 
 
 @pytest.fixture(scope="module")
@@ -42,22 +26,9 @@ def machine() -> Iterator[Machine]:
         yield machine
 
 
-def new_receiver(machine: Machine) -> str:
-    ended = machine.semo("new", "--profile", "receiver", "--role", "receiver", "--json")
-    assert ended.code == 0, ended
-    session_id: str = ended.json["session_id"]
-    return session_id
-
-
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_a_text_arrives_as_it_was_sent_once_and_with_enter_by_itself(machine: Machine, text: str) -> None:
-    session = new_receiver(machine)
-    ended = machine.semo("send", "--wait", "20", "--json", "--session", session, "-", stdin=text.encode())
-    assert ended.code == 0, ended
-    expected = documented_stripping(text)
-    received = ReceivedPrompt(1, sha256_of(expected), len(expected.encode()), cr_separate=True)
-    assert Receivers(machine).prompts(session) == [received]
-    assert Receivers(machine).bytes_read(session) == b"\x1b[200~" + expected.encode() + b"\x1b[201~\r"
+    see_arrive(machine, text)
 
 
 class Race:
@@ -65,7 +36,7 @@ class Race:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self.sessions = [new_receiver(machine) for _ in range(4)]
+        self.sessions = [Receivers(machine).new_session() for _ in range(4)]
         self._run()
         self.commands = machine.ask(lambda link: self._prompts(link))
         self.events = machine.ask(lambda link: link.select("agent_command_events", order=["id"]))

@@ -1,46 +1,62 @@
 """Sessions in iTerm2: `semo up --terminal iterm2`."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from semo_office.models import SessionStatus
-from tests.acceptance.machine import Machine, eventually, new_machine
-from tests.iterm2_server.running import RunningITerm2
+from tests.acceptance.consoles import choose, console_of
+from tests.acceptance.jobs import Gate, see_prompt_found_again, see_three_jobs
+from tests.acceptance.mac import Mac, new_mac
+from tests.acceptance.machine import eventually
+from tests.acceptance.receivers import TEXTS, Receivers, see_arrive
 
-
-@dataclass(frozen=True)
-class Mac:
-    """A machine with iTerm2 on its desktop."""
-
-    machine: Machine
-    iterm2: RunningITerm2
-
-    def tabs(self) -> list[str]:
-        """The sessions of iTerm2 that are SEMO's."""
-        return [session for session in self.iterm2.by_hand("sessions") if self.tag(session)]
-
-    def tag(self, session: str) -> str:
-        return str(self.iterm2.by_hand("look", session=session)["variables"].get("user.semo", ""))
-
-    def shown(self, session: str) -> str:
-        return "\n".join(row.rstrip() for row in self.iterm2.by_hand("look", session=session)["screen"])
+pytestmark = pytest.mark.timeout(150)
 
 
 @pytest.fixture(scope="module")
 def mac() -> Iterator[Mac]:
-    with RunningITerm2.start() as iterm2, new_machine() as machine:
-        machine.terminal = "iterm2"
-        machine.variables |= iterm2.environment
-        machine.up()
-        yield Mac(machine, iterm2)
+    with new_mac() as mac:
+        Receivers(mac.machine).install()
+        mac.machine.up()
+        yield mac
 
 
 def test_a_prompt_is_answered_and_seen_in_its_tab_and_status_says_why_there(mac: Mac) -> None:
     assert mac.machine.semo("send", "--wait", "echo 안녕").out == "안녕\n"
     assert "안녕" in mac.shown(mac.tabs()[0])
     assert "terminal   iterm2 (--terminal iterm2 asks for it)" in mac.machine.semo("status").out
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_a_text_arrives_in_a_tab_as_it_was_sent_once_and_with_enter_by_itself(mac: Mac, text: str) -> None:
+    see_arrive(mac.machine, text)
+
+
+def test_the_console_sends_to_a_tab_and_shows_what_comes_of_it(mac: Mac) -> None:
+    session = mac.machine.new_session(role="BE")
+    with console_of(mac.machine) as screen:
+        screen.sees("LIVE", absent=["looking for sessions"])
+        tag = choose(screen, mac.machine, session)
+        screen.type("i")
+        screen.sees("WRITE", f"To [{tag} BE]")
+        screen.type("echo 안녕 $((6*7))")
+        screen.press("Enter")
+        screen.sees(f"{tag} #1 queued>picked up>typed>accepted>exit 0", "안녕 42")
+        screen.press("Escape")
+        screen.sees("NAV")
+        screen.type("q")
+        assert screen.exit_status() == 0
+    assert "안녕 42" in mac.shown(mac.tabs()[-1])
+
+
+def test_jobs_in_tabs_wait_for_one_another_and_are_retried_by_hand(mac: Mac, tmp_path: Path) -> None:
+    see_three_jobs(mac.machine, tmp_path)
+
+
+def test_a_server_that_is_killed_in_the_middle_of_a_job_finds_its_prompt_again(mac: Mac, tmp_path: Path) -> None:
+    see_prompt_found_again(mac.machine, Gate(tmp_path))
 
 
 def test_no_program_and_no_log_has_the_cookie(mac: Mac) -> None:

@@ -3,11 +3,17 @@
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
+import psycopg
+import pytest
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from tests.integration.sql.jobs import SqlJobs
 from tests.integration.sql.office import Caller
+
+
+def refused(code: str, sentence: str = "") -> "pytest.RaisesExc[psycopg.Error]":
+    return pytest.raises(psycopg.Error, match=f"^{code}\n.*{sentence}")
 
 
 class SqlPool(SqlJobs):

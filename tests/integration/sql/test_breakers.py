@@ -1,82 +1,29 @@
 """Circuit breakers in the database: what passes, what counts, and who can't make them wrong. R7 and R8 among them."""
 
-import threading
-import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from tests.integration.sql.jobs import SqlJobs
-from tests.integration.sql.office import Caller, SqlOffice
-
-PROFILE = "claude"
-T = TypeVar("T")
-
-RATE_LIMIT = {"output": "", "failure": {"kind": "rate_limit", "message": "5-hour limit\n reached."}}
-
-
-@pytest.fixture
-def jobs(office: SqlOffice) -> Iterator[SqlJobs]:
-    jobs = SqlJobs(office)
-    yield jobs
-    jobs.close()
-
-
-def refused(code: str) -> "pytest.RaisesExc[psycopg.Error]":
-    return pytest.raises(psycopg.Error, match=f"^{code}\n")
-
-
-def begin(office: SqlOffice, session: UUID | None = None) -> DictRow:
-    """A create_session that the agent has claimed."""
-    created = office.send("create_session", {"profile": PROFILE}, session)
-    claimed = {row["id"]: row for row in office.claim()}
-    return claimed[created["id"]]
-
-
-def fail(office: SqlOffice, command: DictRow, error: str = "launch_failed") -> None:
-    office.complete(command, success=False, p_error=error, p_message="No such program.")
-
-
-def succeed(office: SqlOffice, command: DictRow) -> None:
-    office.complete(command, p_session={"status": "ready", "status_source": "test"})
-
-
-def break_it(office: SqlOffice, times: int = 3) -> None:
-    for _ in range(times):
-        fail(office, begin(office))
-
-
-def breaker(office: SqlOffice, profile: str = PROFILE) -> DictRow | None:
-    rows = office.superuser.execute(
-        "select * from circuit_breakers where host_id = %s and profile = %s", [office.host, profile]
-    ).fetchall()
-    return rows[0] if rows else None
-
-
-def state(office: SqlOffice) -> tuple[str, int]:
-    row = breaker(office)
-    return (row["state"], row["failures"]) if row else ("closed", 0)
-
-
-def let_time_pass(office: SqlOffice) -> None:
-    """The reset timeout is over."""
-    office.superuser.execute(
-        "update circuit_breakers set retry_at = now() - interval '1 ms', opened_at = now() - interval '1 hour'"
-        " where host_id = %s and retry_at is not null",
-        [office.host],
-    )
-
-
-def operate(office: SqlOffice, function: str, **more: object) -> DictRow:
-    [row] = office.operator.call(function, p_office_id=office.id, p_host_id=office.host, p_profile=PROFILE, **more)
-    return row
-
+from tests.integration.sql.breakers import (
+    PROFILE,
+    at_once,
+    begin,
+    break_it,
+    breaker,
+    fail,
+    let_time_pass,
+    operate,
+    refused,
+    second_office,
+    state,
+    succeed,
+    try_to_begin,
+    until_it_waits,
+)
+from tests.integration.sql.office import SqlOffice
 
 # Closed
 
@@ -339,108 +286,6 @@ def test_what_was_begun_before_a_reset_does_not_count_after_it(office: SqlOffice
     assert state(office) == ("closed", 0)
 
 
-# Jobs
-
-
-def begin_turn(jobs: SqlJobs) -> tuple[DictRow, DictRow]:
-    """A job's attempt in a new session, with its prompt claimed; the session's start counts as one."""
-    attempt, session = jobs.server.begin(jobs.add()), uuid4()
-    jobs.server.acquire(attempt, session)
-    created = jobs.server.command(attempt, session, "create_session", p_payload={"profile": PROFILE, "role": "BE"})
-    succeed(jobs.office, claimed(jobs, created))
-    prompt = jobs.server.command(attempt, session, "send_prompt")
-    return attempt, claimed(jobs, prompt)
-
-
-def claimed(jobs: SqlJobs, command: DictRow) -> DictRow:
-    return {row["id"]: row for row in jobs.office.claim()}[command["id"]]
-
-
-def end_turn(jobs: SqlJobs, turn: tuple[DictRow, DictRow], result: dict[str, Any]) -> None:
-    attempt, prompt = turn
-    jobs.office.complete(prompt, p_result=result, p_session={"status": "executing", "status_source": "test"})
-    jobs.server.finish(attempt)
-
-
-@pytest.mark.parametrize("kind", ["rate_limit", "auth"])
-def test_turns_that_the_cli_refuses_open_it_though_each_job_starts_a_session(jobs: SqlJobs, kind: str) -> None:
-    for _ in range(3):
-        end_turn(jobs, begin_turn(jobs), {"output": "", "failure": {"kind": kind, "message": "No."}})
-    assert state(jobs.office) == ("open", 3)
-    with refused("breaker_open"):
-        begin(jobs.office)
-
-
-def test_the_reason_is_one_line_of_what_the_cli_said(jobs: SqlJobs) -> None:
-    end_turn(jobs, begin_turn(jobs), RATE_LIMIT)
-    row = breaker(jobs.office)
-    assert row is not None
-    assert row["reason"] == "5-hour limit reached."
-
-
-def test_a_session_that_starts_does_not_prove_that_turns_work_again_and_a_turn_does(jobs: SqlJobs) -> None:
-    for _ in range(3):
-        end_turn(jobs, begin_turn(jobs), RATE_LIMIT)
-    let_time_pass(jobs.office)
-    turn = begin_turn(jobs)
-    assert state(jobs.office) == ("half-open", 3)
-    with refused("breaker_open"):
-        begin(jobs.office)
-    end_turn(jobs, turn, {"output": "done"})
-    assert state(jobs.office) == ("closed", 0)
-
-
-def test_a_turn_that_outlasts_the_pause_gives_the_place_of_the_probe_back(jobs: SqlJobs) -> None:
-    for _ in range(3):
-        end_turn(jobs, begin_turn(jobs), RATE_LIMIT)
-    let_time_pass(jobs.office)
-    _, prompt = begin_turn(jobs)
-    jobs.office.report(prompt, "accepted")
-    with refused("breaker_open"):
-        begin(jobs.office)
-    jobs.office.superuser.execute("update circuit_breakers set reset_timeout_ms = 1")
-    begin(jobs.office)
-
-
-def test_a_prompt_of_a_job_waits_while_it_is_open_and_finds_its_attempt_as_before(jobs: SqlJobs) -> None:
-    attempt, session = jobs.server.begin(jobs.add()), uuid4()
-    jobs.server.acquire(attempt, session)
-    created = jobs.server.command(attempt, session, "create_session", p_payload={"profile": PROFILE, "role": "BE"})
-    succeed(jobs.office, claimed(jobs, created))
-    operate(jobs.office, "open_breaker")
-    command_id = uuid4()
-    with refused("breaker_open"):
-        jobs.server.command(attempt, session, "send_prompt", p_id=command_id)
-    operate(jobs.office, "reset_breaker")
-    assert jobs.server.command(attempt, session, "send_prompt", p_id=command_id)["id"] == command_id
-
-
-@pytest.mark.parametrize("error", ["timeout", "cancelled", "session_blocked", "draft_present", "not_ready"])
-def test_a_turn_that_took_too_long_or_was_never_typed_does_not_count(jobs: SqlJobs, error: str) -> None:
-    for _ in range(3):
-        attempt, prompt = begin_turn(jobs)
-        fail(jobs.office, prompt, error)
-        jobs.server.finish(attempt, "failed", p_error=error)
-    assert state(jobs.office) == ("closed", 0)
-
-
-@pytest.mark.parametrize("kind", ["api_error", "other"])
-def test_other_failures_of_a_turn_say_nothing_about_the_next(jobs: SqlJobs, kind: str) -> None:
-    end_turn(jobs, begin_turn(jobs), RATE_LIMIT)
-    end_turn(jobs, begin_turn(jobs), {"output": "", "failure": {"kind": kind, "message": "500"}})
-    assert state(jobs.office) == ("closed", 1)
-
-
-def test_a_person_s_prompt_that_the_cli_refuses_does_not_count(office: SqlOffice) -> None:
-    created = begin(office)
-    succeed(office, created)
-    for _ in range(3):
-        office.prompt(created["session_id"])
-        [prompt] = office.claim()
-        office.complete(prompt, p_result=RATE_LIMIT, p_session={"status": "ready", "status_source": "test"})
-    assert state(office) == ("closed", 0)
-
-
 # Operators and time
 
 
@@ -536,43 +381,3 @@ def test_nothing_deadlocks_when_everything_happens_at_once(office: SqlOffice) ->
         ).fetchall()
         == []
     )
-
-
-def second_office(office: SqlOffice) -> UUID:
-    """Another office of the same operator on the same host."""
-    second = uuid4()
-    office.operator.call("create_office", p_id=second, p_name="second", p_repo_path=f"/repo/{second}")
-    office.operator.call("attach_host", p_office_id=second, p_host_id=office.host, p_repo_path="/repo")
-    return second
-
-
-def until_it_waits(office: SqlOffice, caller: Caller) -> None:
-    """Until the caller's statement stands before a lock that another one holds."""
-    deadline = time.monotonic() + 20
-    waiting = "select 1 from pg_stat_activity where pid = %s and wait_event_type = 'Lock'"
-    while not office.superuser.execute(waiting, [caller.connection.info.backend_pid]).fetchall():
-        assert time.monotonic() < deadline, "it went past the lock"
-
-
-def try_to_begin(worker: SqlOffice, number: int) -> str:
-    try:
-        worker.send("create_session", {"profile": PROFILE})
-    except psycopg.Error as refusal:
-        return str(refusal.diag.message_primary)
-    return "admitted"
-
-
-def at_once(office: SqlOffice, act: Callable[[SqlOffice, int], T], *, workers: int = 10) -> list[T]:
-    """What each of them has come to, each over connections of its own, beginning at the same moment."""
-    start = threading.Barrier(workers)
-
-    def work(number: int) -> T:
-        worker = SqlOffice.join(office)
-        try:
-            start.wait(30)
-            return act(worker, number)
-        finally:
-            worker.close()
-
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(work, range(workers)))

@@ -1,7 +1,7 @@
 """Jobs in the database: dependencies, attempts, and one leader. Each test has an office of its own."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from uuid import UUID, uuid4
 
@@ -10,13 +10,6 @@ import pytest
 
 from tests.integration.sql.jobs import SqlJobs, SqlServer
 from tests.integration.sql.office import Caller, SqlOffice
-
-
-@pytest.fixture
-def jobs(office: SqlOffice) -> Iterator[SqlJobs]:
-    jobs = SqlJobs(office)
-    yield jobs
-    jobs.close()
 
 
 def refused(code: str) -> "pytest.RaisesExc[psycopg.Error]":

@@ -4,26 +4,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from uuid import UUID
 
-import pytest
-
 from tests.integration.hub_fixture import ROOT
-from tests.integration.sql.office import SqlOffice
 from tests.integration.sql.pool import SqlPool
 
 WORKERS = 4
 JOBS_EACH = 50
 CAP, SPARES = 2, 1
 DEADLINE_S = 50.0
-
-
-@pytest.fixture
-def pool(office: SqlOffice) -> Iterator[SqlPool]:
-    pool = SqlPool(office)
-    yield pool
-    pool.close()
 
 
 def start_worker(pool: SqlPool, jobs: list[UUID]) -> "subprocess.Popen[bytes]":
