@@ -279,7 +279,7 @@ language sql immutable set search_path = '' as $$
         or p_command.command_type = 'send_text' and not coalesce((p_command.payload ->> 'answer')::boolean, false)
 $$;
 
--- A shell has nothing to read and is used again. Another program is, if nobody has prompted it.
+-- A shell has nothing to read and is used again, unless nobody knows what it did for its job. Another program is, if nobody has prompted it.
 create function semo.give_back(p_session_id uuid, p_attempt_id uuid default null) returns text
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -292,6 +292,8 @@ begin
     end if;
     v_reason := case
         when v_session.status in ('waiting_input', 'error') then 'kept: it did not come back to its prompt'
+        when exists (select 1 from public.job_attempts a where a.id = p_attempt_id and a.status = 'needs_review')
+            then 'kept: a person decides on its job'
         when v_session.profile <> 'shell' and exists (
             select 1 from public.agent_commands c where c.session_id = p_session_id and semo.is_said(c)
         ) then 'kept: it has held a conversation'

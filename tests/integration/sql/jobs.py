@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
 
 from tests.integration.sql.office import Caller, SqlOffice
 
@@ -79,6 +80,14 @@ class SqlJobs:
     def new_server(self) -> SqlServer:
         self.callers.append(Caller(self.office.conninfo, self.server_user))
         return SqlServer(self.office, self.callers[-1])
+
+    def want_spares(self, size: int) -> None:
+        spares = Jsonb([{"role": "BE", "warm_pool_size": size}])
+        self.office.operator.call("set_pool", p_office_id=self.office.id, p_spares=spares)
+
+    def change_office(self, function: str) -> DictRow:
+        [row] = self.office.operator.call(function, p_office_id=self.office.id)
+        return row
 
     def close(self) -> None:
         for caller in self.callers:

@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from psycopg.rows import DictRow
-from psycopg.types.json import Jsonb
 
 from tests.integration.sql.jobs import SqlJobs
 from tests.integration.sql.office import SqlOffice
@@ -49,14 +48,6 @@ class SqlTeam(SqlJobs):
 
     def member(self, member: DictRow) -> DictRow:
         [row] = self.office.superuser.execute("select * from office_agents where id = %s", [member["id"]]).fetchall()
-        return row
-
-    def want_spares(self, size: int) -> None:
-        spares = Jsonb([{"role": "BE", "warm_pool_size": size}])
-        self.office.operator.call("set_pool", p_office_id=self.office.id, p_spares=spares)
-
-    def change_office(self, function: str) -> DictRow:
-        [row] = self.office.operator.call(function, p_office_id=self.office.id)
         return row
 
 

@@ -219,6 +219,13 @@ def test_a_shell_that_still_asks_is_kept_for_a_person(pool: SqlPool) -> None:
     assert pool.reasons("release") == ["kept: it did not come back to its prompt"]
 
 
+def test_a_shell_of_a_job_on_which_a_person_decides_is_kept_to_be_read(pool: SqlPool) -> None:
+    attempt, session = pool.started()
+    pool.server.finish(attempt, "needs_review", p_error="indeterminate")
+    assert pool.state(session) == "kept"
+    assert pool.reasons("release") == ["kept: a person decides on its job"]
+
+
 def test_what_has_held_a_conversation_is_kept_and_fills_no_cap(pool: SqlPool) -> None:
     pool.want(cap=1)
     attempt, session = pool.started(profile="claude")
