@@ -721,7 +721,8 @@ begin
         from public.job_queue j join public.offices o on o.id = j.office_id
         where j.office_id = p_office_id
           and (j.status = 'processing' or j.status = 'ready' and o.archived_at is null)
-        order by j.status = 'processing' desc, j.priority, j.created_at, j.id
+        -- Of many that wait for their next try none hides one that may begin.
+        order by j.status = 'processing' desc, coalesce(j.not_before > clock_timestamp(), false), j.priority, j.created_at, j.id
         limit 200;
 end $$;
 

