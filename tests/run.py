@@ -54,7 +54,7 @@ def run_tests(arguments: list[str]) -> bool:
     """Run pytest; a skipped test fails the run, because a part that is missing must not look like one that works."""
     report = ROOT / ".pytest_cache" / "report.xml"
     report.unlink(missing_ok=True)
-    passed = run_step("pytest", "pytest", "-n", "4", "--dist", "loadfile", f"--junitxml={report}", *arguments)
+    passed = run_step("pytest", "pytest", "-n", "5", "--dist", "loadfile", f"--junitxml={report}", *arguments)
     counts = read_counts(report)
     sys.stdout.write(f"collected {counts.collected}\n")
     sys.stdout.write(f"{counts.passed} passed, {counts.failed} failed, {counts.skipped} skipped\n")

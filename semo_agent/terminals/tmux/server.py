@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,8 @@ FEEDS_VARIABLE: Final = "SEMO_FEEDS"
 
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 _PROGRAM_SECONDS: Final = 10.0
-_ATTEMPTS: Final = 3
+_STARTING_SECONDS: Final = 5.0
+"""How long a server that is just ending may refuse a new one."""
 _ENDING_SECONDS: Final = 1.0
 """How long a server may take to end that takes no clients any more."""
 _LOOKS: Final = 5
@@ -79,14 +81,7 @@ class TmuxServer:
                 return False
             program = await asyncio.to_thread(usable_tmux)
             before = self.pid
-            for attempt in range(_ATTEMPTS):
-                try:
-                    await self._attach()
-                    break
-                except TerminalDied:
-                    await self._start(program, last=attempt == _ATTEMPTS - 1)
-            else:
-                await self._attach()
+            await self._attach_or_start(program)
             if not before and self._control is not None:
                 await self._end_left_clients(self._control)
             return self.pid != before
@@ -139,6 +134,16 @@ class TmuxServer:
                 break
             # It lives on for its tabs, or is just ending.
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+    async def _attach_or_start(self, program: str) -> None:
+        deadline, last = time.monotonic() + _STARTING_SECONDS, False
+        while not last:
+            with suppress(TerminalDied):
+                await self._attach()
+                return
+            last = time.monotonic() > deadline
+            await self._start(program, last=last)
+        await self._attach()
 
     async def _attach(self) -> None:
         self._control = await self._new_client()
@@ -197,6 +202,7 @@ class TmuxServer:
             raise TerminalDied(f"tmux can't be started: {complained.decode('utf-8', 'replace').strip()}")
         if process.returncode:
             await asyncio.to_thread(self._end_stuck)
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
     def _end_stuck(self) -> None:
         """Kill a server that neither takes clients nor ends: it waits for one that will never leave."""
