@@ -65,7 +65,7 @@ def pool_in_short(state: ConsoleState) -> str:
         role.role: f" {role.spares}/{role.wanted} spare"
         for pool in state.board.pools.values()
         for role in pool.roles
-        if role.wanted or role.spares
+        if role.wanted
     }
     counted = [
         f"{role} {sum(working)}w/{len(working)}{spares.get(role, '')}" for role, working in sorted(roles.items())

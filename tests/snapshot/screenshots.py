@@ -65,14 +65,17 @@ def _furnish(machine: Machine) -> None:
 
 
 async def _draw_all(machine: Machine) -> None:
-    await _draw(machine, "console", (120, 40), lambda pilot: pilot.press("plus", "g", "e", "p", "w"))
-    await _draw(machine, "answer", (120, 40), lambda pilot: pilot.press("w", "a"))
-    await _draw(machine, "narrow", (80, 24), lambda pilot: pilot.press("w"))
+    two_panes = ("plus", "g", "e", "p", "w")
+    await _draw(machine, "console", (120, 40), lambda pilot: pilot.press(*two_panes), "it's", "3 failed")
+    await _draw(machine, "answer", (120, 40), lambda pilot: pilot.press("w", "a"), "it's")
+    await _draw(machine, "board", (120, 40), lambda pilot: pilot.press("w", "left_curly_bracket", "j"), "attempt")
+    await _draw(machine, "narrow", (80, 24), lambda pilot: pilot.press("w"), "it's")
 
 
 async def _draw(
-    machine: Machine, name: str, size: tuple[int, int], act: Callable[[Pilot[None]], Awaitable[None]]
+    machine: Machine, name: str, size: tuple[int, int], act: Callable[[Pilot[None]], Awaitable[None]], *seen: str
 ) -> None:
+    """`seen`: what has to stand on it before it is drawn."""
     app = ConsoleApp(
         restore(Memory(), datetime.now(UTC)),
         build_keymap(),
@@ -85,7 +88,7 @@ async def _draw(
         office = asyncio.create_task(serve(StateFolder(machine.state), app, stop), name="office")
         await _until(pilot, app, "LIVE", "asks")
         await act(pilot)
-        await _until(pilot, app, "it's")
+        await _until(pilot, app, *seen)
         _write(name, _without_scratch_folder(picture_of(app, title="semo"), str(machine.repository)))
         stop.set()
         await office
