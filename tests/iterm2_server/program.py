@@ -74,7 +74,11 @@ class Program:
 
     def signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
+            try:
+                os.killpg(self.pid, number)
+            except ProcessLookupError:
+                # It was just started, and leads no group yet.
+                os.kill(self.pid, number)
 
     def _read(self) -> None:
         try:
